@@ -1,0 +1,77 @@
+// Block: the unit of reading, caching and checksumming in a table. Bytes: docs/formats/table.md.
+//
+// A Block is immutable, decompressed and verified; it is shared between the cache and its readers by reference
+// count, so an evicted block lives as long as someone looks at it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "tarn/sdk/cursor.h"
+#include "tarn/status.h"
+
+namespace tarn {
+
+struct BlockHandle {
+  uint64_t offset = 0;
+  uint32_t stored_bytes = 0;  // with the trailer
+};
+
+class Block {
+ public:
+  explicit Block(std::unique_ptr<char[]> data, size_t size) : data_(std::move(data)), size_(size) {}
+  std::string_view bytes() const { return {data_.get(), size_}; }
+
+ private:
+  std::unique_ptr<char[]> data_;
+  size_t size_;
+};
+using BlockRef = std::shared_ptr<const Block>;
+
+// Builds one block of sorted entries with prefix-compressed keys and restart points.
+class BlockBuilder {
+ public:
+  explicit BlockBuilder(int restart_interval);
+  void Add(std::string_view key, std::string_view value);  // REQUIRES: keys ascend
+  std::string_view Finish();                               // valid until Reset
+  void Reset();
+  size_t size_estimate() const;
+  bool empty() const { return count_ == 0; }
+
+ private:
+  std::string buffer_, last_key_;
+  std::string restarts_;
+  int interval_, count_ = 0, since_restart_ = 0;
+};
+
+// Walks the entries of a block. Hostile bytes end in a Corruption status, never in a read outside the block.
+// The value views point into the block; the key view into the cursor. Keys are compared as internal keys
+// (kInternal) or as plain bytes (kBytewise: index blocks do not need it, range tombstone blocks do).
+class BlockCursor final : public Cursor {
+ public:
+  BlockCursor() = default;
+  // Starts over on another block; nothing is allocated unless a key outgrows the kept buffer.
+  void Reset(BlockRef block);
+  const BlockRef& block() const { return block_; }
+  void SeekToFirst() override;
+  void SeekToLast() override;
+  void Seek(std::string_view target) override;
+  void Next() override;
+  void Prev() override;
+
+ private:
+  bool ParseAt(uint32_t offset);
+  void SeekToRestart(uint32_t index);
+  bool RestartKey(uint32_t index, std::string_view* key) const;
+  void Fail(std::string what);
+
+  BlockRef block_;
+  std::string key_;
+  std::string_view data_;          // the entries, without the restart array
+  uint32_t restart_count_ = 0;
+  uint32_t current_ = 0, next_ = 0;  // offsets of this entry and the one after it
+};
+
+}  // namespace tarn

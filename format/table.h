@@ -1,0 +1,114 @@
+// Table: an immutable sorted file, opened for reading. Bytes: docs/formats/table.md.
+//
+// A table is read through a BlockSource, so this code does no I/O of its own after Open. Point reads are a
+// small state machine (TableProbe) that stops when it wants a block which is not in memory; the driver decides
+// how to get it (RFC 0001). Scans use a cursor that blocks in BlockSource::Load.
+//
+// Threads: a Table is shared freely; a TableProbe or cursor belongs to one thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "format/block_source.h"
+#include "format/range_tombstones.h"
+#include "tarn/sdk/backend.h"
+#include "tarn/sdk/cursor.h"
+#include "tarn/sdk/internal_key.h"
+#include "tarn/settings.h"
+
+namespace tarn {
+
+// What a builder reports, the manifest records and readers rely on.
+struct TableMeta {
+  uint64_t number = 0;      // names the blob: TableBlobName(number)
+  uint64_t file_bytes = 0;
+  std::string smallest;     // user keys: lowest and highest key of any entry or tombstone
+  std::string largest;
+  bool largest_exclusive = false;  // `largest` is the open end of a range tombstone, not a key in the table
+  Sequence min_sequence = 0, max_sequence = 0;
+  uint64_t entries = 0;           // point entries
+  uint64_t deletions = 0;         // point tombstones among them
+  uint64_t range_deletions = 0;
+  uint64_t raw_bytes = 0;         // keys and values before compression
+};
+
+std::string TableBlobName(uint64_t number);  // "table/0000000000000001"
+
+class Table {
+ public:
+  // Reads and verifies the footer and the range tombstones of blob TableBlobName(meta.number). `store_id` is
+  // the 16-byte identity that must be in the footer: a table of another store or number is Corruption.
+  static Result<std::shared_ptr<Table>> Open(Backend& backend, std::string_view store_id, uint64_t number,
+                                             uint64_t expected_bytes);
+
+  // Checks trailer and checksum of a stored block (handle.stored_bytes bytes read at handle.offset),
+  // decompresses it, and bounds the decompressed size. Corruption names blob, offset and next step.
+  Result<BlockRef> DecodeBlock(BlockHandle handle, std::string_view stored) const;
+
+  std::unique_ptr<Cursor> NewCursor(BlockSource& source) const;  // the table and source outlive it
+  // Reads every block, in order, and checks structure and order of keys and agreement with filter and index.
+  Status Verify(BlockSource& source) const;
+
+  const BlobReader& blob() const { return *blob_; }
+  uint64_t number() const { return number_; }
+  const RangeTombstones& range_tombstones() const { return range_tombstones_; }
+  uint64_t entries() const { return entries_; }
+  BlockHandle filter() const { return filter_; }  // stored_bytes 0: none
+  BlockHandle index() const { return index_; }    // the top of the two-level index
+
+ private:
+  Table() = default;
+  std::unique_ptr<BlobReader> blob_;
+  uint64_t number_ = 0, identity_ = 0;
+  BlockHandle filter_, index_, range_block_;
+  uint64_t entries_ = 0;
+  RangeTombstones range_tombstones_;
+};
+
+// One point lookup in one table, resumable:  Start; while (Run(source) == kNeedBlock) { get wanted(); Supply }
+// Reusable; after warm-up it allocates nothing.
+class TableProbe {
+ public:
+  enum class Step : uint8_t { kDone, kNeedBlock };
+
+  // `user_key` must stay readable until kDone. `table` too.
+  void Start(const Table* table, std::string_view user_key, Sequence snapshot);
+  Step Run(BlockSource& source);
+  BlockHandle wanted() const { return wanted_; }
+  const Table* table() const { return table_; }
+  // The wanted block, or why it could not be had (the probe then ends with that error).
+  void Supply(Result<BlockRef> block);
+
+  // After kDone:
+  const Status& status() const { return status_; }
+  bool present() const { return present_; }     // a version <= snapshot is in the table
+  Kind kind() const { return kind_; }
+  Sequence sequence() const { return sequence_; }
+  std::string_view value() const { return value_; }  // lives as long as value_block()
+  const BlockRef& value_block() const { return value_block_; }
+  bool filtered() const { return filtered_; }   // the filter said no
+
+ private:
+  enum class Stage : uint8_t { kFilter, kTopIndex, kIndex, kData, kDone };
+  void Enter(Stage stage, BlockHandle handle);
+  void Finish(Status status);
+  void Digest(const BlockRef& block);
+
+  const Table* table_ = nullptr;
+  std::string seek_key_;
+  BlockCursor cursor_;
+  BlockHandle wanted_;
+  BlockRef supplied_, value_block_;
+  std::string_view value_;
+  Status status_;
+  Sequence sequence_ = 0;
+  Stage stage_ = Stage::kDone;
+  Kind kind_ = Kind::kDelete;
+  bool present_ = false, filtered_ = false;
+};
+
+}  // namespace tarn

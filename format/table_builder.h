@@ -1,0 +1,43 @@
+// TableBuilder: writes one table from entries in order. Bytes: docs/formats/table.md.
+//
+// Memory: one data block, one index partition, 8 bytes a key for the filter, and the tombstones.
+// Threads: one at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "format/table.h"
+
+namespace tarn {
+
+struct TableOptions {
+  uint32_t block_bytes = 4096;
+  Compression compression = Compression::kLz4;
+  uint32_t filter_bits_per_key = 10;
+};
+
+class TableBuilder {
+ public:
+  static Result<std::unique_ptr<TableBuilder>> Create(Backend& backend, std::string_view store_id,
+                                                      uint64_t number, const TableOptions& options);
+  ~TableBuilder();  // without Finish: the table never existed
+
+  // REQUIRES: internal keys strictly ascend.
+  Status Add(std::string_view internal_key, std::string_view value);
+  // Any order, before Finish. Widens the table's key range.
+  void AddRangeTombstone(const RangeTombstone& tombstone);
+  // Bytes the file would have now: the sum of written blocks and the open one.
+  uint64_t size_estimate() const;
+  bool empty() const;  // neither entries nor tombstones
+  // Durable and published when it returns OK. REQUIRES: !empty()
+  Result<TableMeta> Finish();
+
+ private:
+  struct Rep;
+  explicit TableBuilder(std::unique_ptr<Rep> rep);
+  std::unique_ptr<Rep> rep_;
+};
+
+}  // namespace tarn

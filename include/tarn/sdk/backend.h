@@ -1,0 +1,169 @@
+// The storage backend contract. For authors of backends: this header is all a backend may include.
+//
+// A backend is a flat space of named, immutable *blobs*. The contract is shaped on the weakest store we
+// support, an object store: a blob is written once, appears atomically and whole, is read by range, listed
+// by page and deleted. What only some stores can do (append with sync, exclusive lock, deep read queues) is
+// handed out as a separate object, or not at all: never a method that fails at run time.
+//
+// Names are 1..255 bytes of [a-z0-9._-] in up to 8 segments joined by '/'; a name is never also a prefix
+// directory of another name. Backends report other names as Invalid.
+//
+// Durability: when Finish() or PutIfAbsent() returns OK the blob, its bytes *and its name*, survive power
+// loss. When Delete() returns OK the name may still come back after power loss; the host copes.
+//
+// Threads: Backend and BlobReader: any number of threads at once. BlobWriter, AppendFile, ReadQueue: one
+// thread at a time. Everything a backend hands out must be destroyed before the backend.
+//
+// Errors: a missing blob is NotFound; a full device NoSpace; a failed device Io with os_error set; a
+// passing network failure Unavailable. An error is never an empty or short result.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tarn/status.h"
+
+namespace tarn {
+
+enum class LatencyClass : uint8_t { kMemory, kDisk, kNetwork };
+
+// Facts and cost hints, asked once when a store is opened.
+struct BackendInfo {
+  std::string name;          // "local", "mem", ...: for people
+  std::string read_engine;   // how reads are done and why, e.g. "io_uring" or "pread (io_uring: EPERM)"
+  LatencyClass latency = LatencyClass::kDisk;
+  uint64_t best_write_bytes = 1 << 20;  // preferred size of one Append() to a BlobWriter
+  uint32_t parallel_reads = 32;         // reads in flight beyond which nothing is gained
+};
+
+// One immutable blob open for reading. Stays readable after the blob was deleted.
+class BlobReader {
+ public:
+  virtual ~BlobReader() = default;
+  // Bytes in the blob; fixed when it was opened.
+  virtual uint64_t size() const = 0;
+  // Fills all of `out` from `offset` or fails: a range past the end is Corruption (the host never asks for
+  // bytes that it did not see written), naming the blob and the offset.
+  virtual Status Read(uint64_t offset, std::span<char> out) const = 0;
+};
+
+// One blob being written. Destroyed before Finish(): the blob never existed and its space is freed.
+class BlobWriter {
+ public:
+  virtual ~BlobWriter() = default;
+  virtual Status Append(std::string_view bytes) = 0;
+  // Makes the bytes durable, then publishes the name, then makes the name durable. Replaces nothing: a
+  // name that exists is Busy. After an error nothing was published or the outcome is unknown (Io).
+  virtual Status Finish() = 0;
+};
+
+enum class PutOutcome : uint8_t { kCreated, kExists };
+
+struct BlobInfo {
+  std::string name;
+  uint64_t size = 0;
+};
+struct ListPage {
+  std::vector<BlobInfo> blobs;  // in bytewise order of name
+  bool more = false;            // ask again with `after` = the last name
+};
+
+// One read in a batch. Owned by the caller, at a fixed address until it came back from Wait().
+struct ReadRequest {
+  const BlobReader* blob = nullptr;
+  uint64_t offset = 0;
+  std::span<char> out;
+  Status status;             // set when done; as BlobReader::Read()
+  void* context = nullptr;   // the caller's, untouched
+};
+
+// Many reads in flight from one thread. One owner at a time; destroyed only when nothing is in flight.
+class ReadQueue {
+ public:
+  virtual ~ReadQueue() = default;
+  // Starts a read. Never blocks for the device; a queue that is full holds the request back itself.
+  virtual void Submit(ReadRequest* request) = 0;
+  // Returns at least one finished request while any is in flight, in any order; empty when none is.
+  virtual std::vector<ReadRequest*> Wait() = 0;
+};
+
+// A growing file for write-ahead logs. Unlike a blob it is visible from its creation.
+class AppendFile {
+ public:
+  virtual ~AppendFile() = default;
+  // When it returns OK the bytes survive the death of this process (not of the machine). After any error the
+  // file is poisoned: every later call fails, and the bytes since the last good Sync() are in doubt.
+  virtual Status Append(std::string_view bytes) = 0;
+  // When it returns OK all bytes appended before survive power loss. A failed Sync() is final: see above.
+  virtual Status Sync() = 0;
+};
+class AppendStore {
+ public:
+  virtual ~AppendStore() = default;
+  // Creates an empty file and makes its name durable. An existing name is Busy. Readable through
+  // Backend::Open (size as of that moment), listed and deleted like a blob.
+  virtual Result<std::unique_ptr<AppendFile>> CreateAppend(std::string_view name) = 0;
+};
+
+// Held until destroyed or until the process dies, whichever is first.
+class Lock {
+ public:
+  virtual ~Lock() = default;
+};
+class LockStore {
+ public:
+  virtual ~LockStore() = default;
+  // Takes the exclusive lock `name` and records `holder` (one line for people, e.g. "pid 71 (tarn mount)").
+  // Busy, with the holder's line in the message, when another open of the store has it.
+  virtual Result<std::unique_ptr<Lock>> TryLock(std::string_view name, std::string_view holder) = 0;
+};
+
+struct SpaceInfo {
+  uint64_t total_bytes = 0;
+  uint64_t free_bytes = 0;  // what this user may still write
+};
+
+class ReadQueueSource {
+ public:
+  virtual ~ReadQueueSource() = default;
+  // A queue for one thread, or null when the running kernel forbids it: the host then uses its own pool of
+  // threads over BlobReader::Read, with the same results.
+  virtual std::unique_ptr<ReadQueue> NewReadQueue() = 0;
+};
+class SpaceSource {
+ public:
+  virtual ~SpaceSource() = default;
+  virtual Result<SpaceInfo> Space() = 0;
+};
+
+// What this store can do beyond blobs. Null = it cannot. The pointers live as long as the backend. A store
+// that hands out `append` must hand out `locks`, because an append file cannot fence a second writer.
+struct BackendFeatures {
+  AppendStore* append = nullptr;
+  LockStore* locks = nullptr;
+  ReadQueueSource* queues = nullptr;
+  SpaceSource* space = nullptr;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const BackendInfo& info() const = 0;
+  virtual BackendFeatures features() = 0;
+  virtual Result<std::unique_ptr<BlobReader>> Open(std::string_view name) = 0;
+  virtual Result<std::unique_ptr<BlobWriter>> Create(std::string_view name) = 0;
+  // Publishes a whole small blob if and only if the name is free. The outcome is decided by the store, so two
+  // racing callers never both see kCreated: this is the commit rule of the manifest.
+  virtual Result<PutOutcome> PutIfAbsent(std::string_view name, std::string_view bytes) = 0;
+  // Deleting a missing blob is NotFound.
+  virtual Status Delete(std::string_view name) = 0;
+  // Blobs whose name starts with `prefix` and is greater than `after`, at most `limit` of them.
+  virtual Result<ListPage> List(std::string_view prefix, std::string_view after, size_t limit) = 0;
+};
+
+}  // namespace tarn

@@ -1,0 +1,70 @@
+// The write-ahead log contract, split by role: a strategy opens writers and replays; a writer appends. For
+// authors of WAL strategies.
+//
+// A log is a chain of *segments*, numbered upward. A writer never appends to a segment that existed before it
+// was opened. A payload is opaque bytes, kept whole or not at all.
+//
+// Durability of one append:
+//   kNone     the payload may sit in this process until the next stronger append, Sync or Rotate
+//   kProcess  it survives kill -9 of this process
+//   kPower    it survives power loss
+// A stronger append also strengthens everything appended before it: the log never has a hole.
+//
+// Replay hands back, in order, a prefix of what was appended, which includes everything acknowledged at the
+// level that the crash respected. A record that must have been durable (the log itself says so) and does not
+// read back is Corruption with blob name and offset; a torn tail that was never acknowledged ends the replay.
+//
+// After any error of Append, Sync or Rotate the writer is poisoned: every later call returns that error.
+//
+// Threads: one at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "tarn/sdk/backend.h"
+#include "tarn/status.h"
+
+namespace tarn {
+
+enum class Durability : uint8_t { kNone, kProcess, kPower };
+
+class WalWriter {
+ public:
+  virtual ~WalWriter() = default;  // without Close(): as if the process had died here
+  virtual Status Append(std::string_view payload, Durability durability) = 0;
+  virtual Status Sync() = 0;  // everything appended so far, as kPower
+  // Makes the current segment durable and seals it, then starts the next one and returns its number. Payloads
+  // appended afterwards are in it or later.
+  virtual Result<uint64_t> Rotate() = 0;
+  // Deletes this log's segments with a smaller number. The caller has published what supersedes them.
+  virtual Status Release(uint64_t first_needed) = 0;
+  virtual uint64_t segment() const = 0;     // number of the current segment
+  virtual uint64_t live_bytes() const = 0;  // bytes in segments that were not released
+  // Syncs and seals the log: from now on every missing byte is detectable.
+  virtual Status Close() = 0;
+};
+
+struct WalReplayEnd {
+  uint64_t next_segment = 1;  // smaller than no segment that exists: where a writer may start
+  uint64_t records = 0;
+  uint64_t bytes = 0;         // payload bytes replayed
+  bool torn_tail = false;     // the log ended in bytes that were never acknowledged
+};
+
+class WalStrategy {
+ public:
+  using Visitor = std::function<Status(uint64_t segment, std::string_view payload)>;
+  virtual ~WalStrategy() = default;
+  virtual std::string_view name() const = 0;
+  // `store_id` (16 bytes) is written into each segment, so that a foreign segment is detected.
+  virtual Result<std::unique_ptr<WalWriter>> Open(Backend& backend, std::string_view store_id,
+                                                  uint64_t first_segment) = 0;
+  // Visits the payloads of segments >= first_segment. Changes nothing, so it may run beside a live writer.
+  virtual Result<WalReplayEnd> Replay(Backend& backend, std::string_view store_id, uint64_t first_segment,
+                                      const Visitor& visit) = 0;
+};
+
+}  // namespace tarn
