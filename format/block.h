@@ -34,8 +34,8 @@ using BlockRef = std::shared_ptr<const Block>;
 class BlockBuilder {
  public:
   explicit BlockBuilder(int restart_interval);
-  void Add(std::string_view key, std::string_view value);  // REQUIRES: keys ascend
-  std::string_view Finish();                               // valid until Reset
+  void Add(std::string_view key, std::string_view value);  // REQUIRES: internal keys strictly ascend
+  std::string_view Finish();                               // valid until Reset. REQUIRES: !empty()
   void Reset();
   size_t size_estimate() const;
   bool empty() const { return count_ == 0; }
@@ -47,13 +47,14 @@ class BlockBuilder {
 };
 
 // Walks the entries of a block. Hostile bytes end in a Corruption status, never in a read outside the block.
-// The value views point into the block; the key view into the cursor. Keys are compared as internal keys
-// (kInternal) or as plain bytes (kBytewise: index blocks do not need it, range tombstone blocks do).
+// The value views point into the block; the key view into the cursor. All keys, also those of index and range
+// tombstone blocks, are internal keys and compared as such. Its errors name the entry; whoever read the block
+// adds the blob and the offset.
 class BlockCursor final : public Cursor {
  public:
   BlockCursor() = default;
   // Starts over on another block; nothing is allocated unless a key outgrows the kept buffer.
-  void Reset(BlockRef block);
+  void Reset(BlockRef block);  // null: on no entry, and holds no memory of a block
   const BlockRef& block() const { return block_; }
   void SeekToFirst() override;
   void SeekToLast() override;
@@ -62,7 +63,9 @@ class BlockCursor final : public Cursor {
   void Prev() override;
 
  private:
+  bool HasRestarts();
   bool ParseAt(uint32_t offset);
+  uint32_t RestartOffset(uint32_t index) const;
   void SeekToRestart(uint32_t index);
   bool RestartKey(uint32_t index, std::string_view* key) const;
   void Fail(std::string what);

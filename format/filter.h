@@ -1,4 +1,4 @@
-// A blocked Bloom filter over user keys: one cache line is touched per question.
+// A blocked Bloom filter over user keys: a question touches 64 adjacent bytes. Bytes: docs/formats/table.md.
 // Source: Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient Bloom Filters" (2007).
 #pragma once
 

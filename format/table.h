@@ -7,9 +7,7 @@
 // Threads: a Table is shared freely; a TableProbe or cursor belongs to one thread.
 #pragma once
 
-#include <atomic>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -36,12 +34,12 @@ struct TableMeta {
   uint64_t raw_bytes = 0;         // keys and values before compression
 };
 
-std::string TableBlobName(uint64_t number);  // "table/0000000000000001"
+std::string TableBlobName(uint64_t number);  // "table/000000000000000a": hexadecimal, like all numbers in names
 
 class Table {
  public:
-  // Reads and verifies the footer and the range tombstones of blob TableBlobName(meta.number). `store_id` is
-  // the 16-byte identity that must be in the footer: a table of another store or number is Corruption.
+  // Reads and verifies the footer and the range tombstones of blob TableBlobName(number). `store_id` is the
+  // 16-byte identity that must be in the footer: a table of another store, number or size is Corruption.
   static Result<std::shared_ptr<Table>> Open(Backend& backend, std::string_view store_id, uint64_t number,
                                              uint64_t expected_bytes);
 
@@ -50,21 +48,35 @@ class Table {
   Result<BlockRef> DecodeBlock(BlockHandle handle, std::string_view stored) const;
 
   std::unique_ptr<Cursor> NewCursor(BlockSource& source) const;  // the table and source outlive it
-  // Reads every block, in order, and checks structure and order of keys and agreement with filter and index.
+  // Reads every block, in order, and checks structure and order of keys, agreement with filter, index and
+  // properties, and that the blocks fill the file without a gap. Give it a source without a cache: a block in
+  // memory says nothing about the one on the device.
   Status Verify(BlockSource& source) const;
+  // What the builder reported about this table, from its properties block.
+  Result<TableMeta> ReadProperties(BlockSource& source) const;
 
   const BlobReader& blob() const { return *blob_; }
   uint64_t number() const { return number_; }
   const RangeTombstones& range_tombstones() const { return range_tombstones_; }
   uint64_t entries() const { return entries_; }
   BlockHandle filter() const { return filter_; }  // stored_bytes 0: none
-  BlockHandle index() const { return index_; }    // the top of the two-level index
+  BlockHandle index() const { return index_; }    // the top of the two-level index; stored_bytes 0: no entries
+
+  // For the readers in this folder. The block that an index entry leads to; checked to lie inside the file.
+  Status ParseHandle(std::string_view index_value, BlockHandle* handle) const;
+  // An error that was found inside a block, with blob, offset and next step added.
+  Status BlockError(BlockHandle handle, const Status& found) const;
 
  private:
+  friend class TableVerifier;
   Table() = default;
+  Status CheckHandle(BlockHandle handle) const;
+  Status LoadRangeTombstones();
+
   std::unique_ptr<BlobReader> blob_;
   uint64_t number_ = 0, identity_ = 0;
-  BlockHandle filter_, index_, range_block_;
+  uint64_t blocks_end_ = 0;  // where the footer starts
+  BlockHandle filter_, index_, range_block_, properties_;
   uint64_t entries_ = 0;
   RangeTombstones range_tombstones_;
 };
@@ -96,7 +108,7 @@ class TableProbe {
   enum class Stage : uint8_t { kFilter, kTopIndex, kIndex, kData, kDone };
   void Enter(Stage stage, BlockHandle handle);
   void Finish(Status status);
-  void Digest(const BlockRef& block);
+  void Digest(BlockRef block);
 
   const Table* table_ = nullptr;
   std::string seek_key_;

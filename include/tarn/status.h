@@ -108,14 +108,15 @@ class [[nodiscard]] Result {
 };
 
 // Leaves the enclosing function with the error, if there is one. Works for Status and Result returns.
-#define TARN_TRY(expr)                                       \
-  do {                                                       \
-    ::tarn::Status tarn_try_status_ = (expr);                \
-    if (!tarn_try_status_.ok()) return tarn_try_status_;     \
+#define TARN_TRY(expr) TARN_TRY_IMPL_(expr, TARN_JOIN_(tarn_status_, __COUNTER__))
+#define TARN_TRY_IMPL_(expr, tmp)     \
+  do {                                \
+    ::tarn::Status tmp = (expr);      \
+    if (!tmp.ok()) return tmp;        \
   } while (0)
 
 // TARN_ASSIGN(auto reader, backend->Open(name)): unwraps a Result or leaves with its error.
-#define TARN_ASSIGN(lhs, expr) TARN_ASSIGN_IMPL_(lhs, expr, TARN_JOIN_(tarn_result_, __LINE__))
+#define TARN_ASSIGN(lhs, expr) TARN_ASSIGN_IMPL_(lhs, expr, TARN_JOIN_(tarn_result_, __COUNTER__))
 #define TARN_ASSIGN_IMPL_(lhs, expr, tmp) \
   auto tmp = (expr);                      \
   if (!tmp.ok()) return tmp.status();     \

@@ -14,7 +14,8 @@
 // level that the crash respected. A record that must have been durable (the log itself says so) and does not
 // read back is Corruption with blob name and offset; a torn tail that was never acknowledged ends the replay.
 //
-// After any error of Append, Sync or Rotate the writer is poisoned: every later call returns that error.
+// After any error of Append, Sync or Rotate the writer is poisoned: every later call returns that error. Only
+// Invalid (a payload too large for the log, a writer already closed) changes nothing.
 //
 // Threads: one at a time.
 #pragma once

@@ -1,0 +1,61 @@
+// Every system call of the local backend except io_uring's, as an object. For backends/local and its tests.
+//
+// The seam exists so that a test can record the exact order of writes, syncs and renames (which is the whole
+// of durability) and fail each call in turn. It adds no policy: one method is one system call, or the open,
+// call, close around one.
+//
+// Results: >= 0 is success (a descriptor, or a count of bytes), < 0 is -errno. Nothing retries here except
+// EINTR inside the posix one. Threads: any.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tarn/sdk/backend.h"
+
+namespace tarn::local {
+
+enum class FileKind : uint8_t { kRegular, kDirectory, kOther };
+
+struct FileStat {
+  FileKind kind = FileKind::kOther;
+  uint64_t size = 0;
+};
+struct DirectoryEntry {
+  std::string name;
+  FileKind kind = FileKind::kOther;
+};
+
+class FileOps {
+ public:
+  virtual ~FileOps() = default;
+
+  // Files. All descriptors are close-on-exec.
+  virtual int OpenRead(const std::string& path) = 0;
+  virtual int CreateExclusive(const std::string& path) = 0;  // -EEXIST when there is something of that name
+  virtual int OpenLockFile(const std::string& path) = 0;     // made when missing, never truncated
+  virtual void Close(int fd) = 0;
+  virtual ssize_t Read(int fd, char* out, size_t n, uint64_t offset) = 0;
+  virtual ssize_t Write(int fd, const char* bytes, size_t n, uint64_t offset) = 0;
+  virtual int Fdatasync(int fd) = 0;
+  virtual int TryFlock(int fd) = 0;  // exclusive; -EWOULDBLOCK when another open has it
+  virtual int StatFd(int fd, FileStat* out) = 0;
+
+  // Names.
+  virtual int Stat(const std::string& path, FileStat* out) = 0;
+  virtual int RenameNoReplace(const std::string& from, const std::string& to) = 0;
+  virtual int Link(const std::string& from, const std::string& to) = 0;
+  virtual int Unlink(const std::string& path) = 0;
+  virtual int MakeDirectory(const std::string& path) = 0;
+  virtual int SyncDirectory(const std::string& path) = 0;
+  virtual int ListDirectory(const std::string& path, std::vector<DirectoryEntry>* out) = 0;
+  virtual int Space(const std::string& path, SpaceInfo* out) = 0;
+};
+
+std::shared_ptr<FileOps> PosixFileOps();
+
+}  // namespace tarn::local

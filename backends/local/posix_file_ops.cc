@@ -1,0 +1,131 @@
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "backends/local/file_ops.h"
+
+namespace tarn::local {
+namespace {
+
+// Runs a system call until it is not interrupted; turns -1 into -errno.
+template <typename Call>
+auto Retry(Call call) -> decltype(call()) {
+  for (;;) {
+    const auto result = call();
+    if (result >= 0) return result;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+FileKind KindOfMode(mode_t mode) {
+  if (S_ISREG(mode)) return FileKind::kRegular;
+  return S_ISDIR(mode) ? FileKind::kDirectory : FileKind::kOther;
+}
+
+class Posix final : public FileOps {
+ public:
+  int OpenRead(const std::string& path) override {
+    // O_NONBLOCK: opening a FIFO that strayed into the directory must not hang. It changes nothing for files.
+    return Retry([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
+  }
+  int CreateExclusive(const std::string& path) override {
+    return Retry([&] { return open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
+  }
+  int OpenLockFile(const std::string& path) override {
+    return Retry([&] { return open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666); });
+  }
+  void Close(int fd) override { close(fd); }  // nothing was promised about bytes that were not synced
+  ssize_t Read(int fd, char* out, size_t n, uint64_t offset) override {
+    return Retry([&] { return pread(fd, out, n, static_cast<off_t>(offset)); });
+  }
+  ssize_t Write(int fd, const char* bytes, size_t n, uint64_t offset) override {
+    return Retry([&] { return pwrite(fd, bytes, n, static_cast<off_t>(offset)); });
+  }
+  int Fdatasync(int fd) override {
+    return Retry([&] { return fdatasync(fd); });
+  }
+  int TryFlock(int fd) override {
+    return Retry([&] { return flock(fd, LOCK_EX | LOCK_NB); });
+  }
+  int StatFd(int fd, FileStat* out) override {
+    struct stat st;
+    if (fstat(fd, &st) != 0) return -errno;
+    *out = {KindOfMode(st.st_mode), static_cast<uint64_t>(st.st_size)};
+    return 0;
+  }
+
+  int Stat(const std::string& path, FileStat* out) override {
+    struct stat st;
+    if (stat(path.c_str(), &st) != 0) return -errno;
+    *out = {KindOfMode(st.st_mode), static_cast<uint64_t>(st.st_size)};
+    return 0;
+  }
+  int RenameNoReplace(const std::string& from, const std::string& to) override {
+    return Retry([&] { return renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE); });
+  }
+  int Link(const std::string& from, const std::string& to) override {
+    return Retry([&] { return link(from.c_str(), to.c_str()); });
+  }
+  int Unlink(const std::string& path) override {
+    return Retry([&] { return unlink(path.c_str()); });
+  }
+  int MakeDirectory(const std::string& path) override {
+    return Retry([&] { return mkdir(path.c_str(), 0777); });
+  }
+  int SyncDirectory(const std::string& path) override {
+    const int fd = Retry([&] { return open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+    if (fd < 0) return fd;
+    const int result = Retry([&] { return fsync(fd); });
+    close(fd);
+    return result;
+  }
+  int ListDirectory(const std::string& path, std::vector<DirectoryEntry>* out) override {
+    DIR* dir = opendir(path.c_str());
+    if (dir == nullptr) return -errno;
+    int result = 0;
+    for (;;) {
+      errno = 0;
+      const dirent* entry = readdir(dir);
+      if (entry == nullptr) {
+        result = -errno;
+        break;
+      }
+      if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+      out->push_back({entry->d_name, KindOfEntry(dirfd(dir), *entry)});
+    }
+    closedir(dir);
+    return result;
+  }
+  int Space(const std::string& path, SpaceInfo* out) override {
+    struct statvfs fs;
+    if (Retry([&] { return statvfs(path.c_str(), &fs); }) < 0) return -errno;
+    *out = {fs.f_blocks * fs.f_frsize, fs.f_bavail * fs.f_frsize};
+    return 0;
+  }
+
+ private:
+  static FileKind KindOfEntry(int dir_fd, const dirent& entry) {
+    if (entry.d_type == DT_REG) return FileKind::kRegular;
+    if (entry.d_type == DT_DIR) return FileKind::kDirectory;
+    if (entry.d_type != DT_UNKNOWN) return FileKind::kOther;
+    struct stat st;  // some filesystems do not fill d_type in
+    if (fstatat(dir_fd, entry.d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) return FileKind::kOther;
+    return KindOfMode(st.st_mode);
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<FileOps> PosixFileOps() {
+  static const auto ops = std::make_shared<Posix>();
+  return ops;
+}
+
+}  // namespace tarn::local

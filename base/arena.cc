@@ -1,0 +1,39 @@
+#include "base/arena.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "base/assert.h"
+
+namespace tarn {
+
+static_assert(alignof(std::max_align_t) >= Arena::kAlignment, "new char[] must be aligned well enough");
+
+char* Arena::Allocate(size_t bytes) {
+  CHECK(bytes > 0 && bytes <= SIZE_MAX / 2);
+  bytes = (bytes + kAlignment - 1) & ~(kAlignment - 1);
+  for (;;) {
+    Block* const block = current_.load(std::memory_order_acquire);
+    const size_t block_bytes = block != nullptr ? block->size : kFirstBlockBytes;
+    if (bytes > block_bytes / 4) {
+      MutexLock lock(mutex_);
+      return AddBlock(bytes)->data.get();
+    }
+    if (block != nullptr) {
+      const size_t offset = block->used.fetch_add(bytes, std::memory_order_relaxed);
+      if (offset <= block->size && bytes <= block->size - offset) return block->data.get() + offset;
+    }
+    MutexLock lock(mutex_);
+    if (current_.load(std::memory_order_relaxed) != block) continue;  // another thread was first
+    const size_t next_bytes = block != nullptr ? std::min(block->size * 2, kLargestBlockBytes) : kFirstBlockBytes;
+    current_.store(AddBlock(next_bytes), std::memory_order_release);
+  }
+}
+
+Arena::Block* Arena::AddBlock(size_t bytes) {
+  blocks_.push_back(std::make_unique<Block>(bytes));
+  memory_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  return blocks_.back().get();
+}
+
+}  // namespace tarn

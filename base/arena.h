@@ -1,0 +1,55 @@
+// Arena: memory that is handed out piece by piece, by many threads at once, and freed as a whole.
+//
+// A piece is cut from the current block with one atomic add. When the block is used up, one thread at a time
+// fetches the next under a mutex. Blocks double from 64 KiB to 1 MiB, and the first is fetched with the first
+// piece: an arena that was never used holds nothing, a small one little, a large one few blocks.
+//
+// A request of more than a quarter of a block gets a block of its own size, so at most a quarter of a block is
+// left unused at its end.
+//
+// Threads: any number may call Allocate and memory_bytes at once. The bytes of a piece belong to the caller,
+// who publishes them to other threads by means of its own.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "base/mutex.h"
+
+namespace tarn {
+
+class Arena {
+ public:
+  static constexpr size_t kAlignment = 8;
+  static constexpr size_t kFirstBlockBytes = 64 << 10;
+  static constexpr size_t kLargestBlockBytes = 1 << 20;
+
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  // `bytes` uninitialised bytes, aligned to kAlignment, that live as long as the arena. REQUIRES: bytes > 0.
+  char* Allocate(size_t bytes);
+  // All bytes of all blocks, used or not.
+  size_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Block {
+    explicit Block(size_t n) : size(n), data(new char[n]) {}
+    const size_t size;
+    const std::unique_ptr<char[]> data;
+    // Runs past `size` when threads find the block used up; what counts is the value their add returned.
+    std::atomic<size_t> used{0};
+  };
+
+  Block* AddBlock(size_t bytes) REQUIRES(mutex_);
+
+  std::atomic<Block*> current_{nullptr};
+  std::atomic<size_t> memory_bytes_{0};
+  Mutex mutex_;  // guards the list of blocks and who replaces current_
+  std::vector<std::unique_ptr<Block>> blocks_ GUARDED_BY(mutex_);
+};
+
+}  // namespace tarn

@@ -1,0 +1,136 @@
+#include "cli/store.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "backends/local/local.h"
+#include "cli/context.h"
+#include "cli/local_fs.h"
+#include "cli/text.h"
+
+namespace tarn::cli {
+namespace {
+
+constexpr std::string_view kFileScheme = "file://";
+
+Result<Components> ComponentsOf(const std::string& directory, bool create, const std::string& holder) {
+  local::LocalOptions options;
+  options.create = create;
+  TARN_ASSIGN(auto backend, local::OpenLocal(directory, options));
+  Components components;
+  components.backend = std::move(backend);
+  components.holder = holder;
+  return components;
+}
+
+}  // namespace
+
+Result<std::string> DirectoryOf(const std::string& location) {
+  if (location.empty()) return NoLocation();
+  if (location.starts_with(kFileScheme)) {
+    const std::string path = location.substr(kFileScheme.size());
+    if (path.starts_with('/')) return path;
+    return Status::Invalid(fmt::format("{}: a file:// URL holds an absolute path; write file:///path", Escape(location)));
+  }
+  const size_t colon = location.find("://");
+  if (colon != std::string::npos && location.find('/') > colon) {
+    return Status::Unsupported(fmt::format("{}: this program has no '{}' backend; use a path or a file:// URL",
+                                           Escape(location), Escape(location.substr(0, colon))));
+  }
+  return location;
+}
+
+Result<Found> LookAt(const std::string& directory) {
+  struct stat st;
+  if (stat(directory.c_str(), &st) != 0) {
+    if (errno == ENOENT) return Found::kMissing;
+    return LocalError(errno, directory, "check the path and its permissions");
+  }
+  if (!S_ISDIR(st.st_mode)) {
+    return Status(Code::kInvalid, fmt::format("{}: not a directory; a lake is a directory, name another path",
+                                              Escape(directory)), ENOTDIR);
+  }
+  UniqueFd fd = OpenAt(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
+  if (!fd.ok()) return LocalError(errno, directory, "check its permissions");
+  TARN_ASSIGN(const auto names, ListDirectory(fd.get(), directory));
+  if (names.empty()) return Found::kEmpty;
+  TARN_ASSIGN(auto backend, OpenBackend(directory));
+  TARN_ASSIGN(const ListPage manifest, backend->List("manifest/", "", 1));
+  return manifest.blobs.empty() ? Found::kSomethingElse : Found::kStore;
+}
+
+Result<std::unique_ptr<lake::Lake>> OpenLake(const std::string& location, const std::string& holder) {
+  TARN_ASSIGN(const std::string directory, DirectoryOf(location));
+  TARN_ASSIGN(const Found found, LookAt(directory));
+  if (found != Found::kStore) return NoLakeAt(location);
+  TARN_ASSIGN(Components components, ComponentsOf(directory, false, holder));
+  lake::LakeOptions options;
+  options.settings.create_if_missing = false;
+  return lake::Lake::Open(std::move(components), options);
+}
+
+Result<std::unique_ptr<lake::Lake>> InitLake(const std::string& location, const std::string& holder) {
+  TARN_ASSIGN(const std::string directory, DirectoryOf(location));
+  TARN_ASSIGN(const Found found, LookAt(directory));
+  if (found == Found::kStore) {
+    return Status(Code::kInvalid,
+                  fmt::format("{}: there is a store already; use it, or name another path", Escape(location)), EEXIST);
+  }
+  if (found == Found::kSomethingElse) {
+    return Status(Code::kInvalid,
+                  fmt::format("{}: the directory is not empty and is no lake; name an empty or new one",
+                              Escape(location)), ENOTEMPTY);
+  }
+  TARN_ASSIGN(Components components, ComponentsOf(directory, true, holder));
+  return lake::Lake::Init(std::move(components), {});
+}
+
+Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access, const std::string& holder) {
+  TARN_ASSIGN(const std::string directory, DirectoryOf(location));
+  TARN_ASSIGN(const Found found, LookAt(directory));
+  if (found == Found::kSomethingElse) {
+    return Status::Invalid(fmt::format("{}: the directory is not empty and is no store; name another one",
+                                       Escape(location)));
+  }
+  if (found != Found::kStore && access != Access::kCreate) {
+    return Status::NotFound(fmt::format("no store at {}; the first write makes one: tarn --lake {} kv put KEY VALUE",
+                                        Escape(location), ShellQuote(location)));
+  }
+  local::LocalOptions options;
+  options.create = access == Access::kCreate;
+  options.read_only = access == Access::kRead;
+  TARN_ASSIGN(auto backend, local::OpenLocal(directory, options));
+  Components components;
+  components.backend = std::move(backend);
+  components.holder = holder;
+  Settings settings;
+  settings.create_if_missing = access == Access::kCreate;
+  settings.read_only = access == Access::kRead;
+  TARN_ASSIGN(auto db, DB::Open(settings, std::move(components)));
+  if (db->ListFamilies().size() > 1) {
+    return Status::Invalid(fmt::format("{}: a lake lives there, no plain store; kv works on a store of its own",
+                                       Escape(location)));
+  }
+  return db;
+}
+
+Result<std::shared_ptr<Backend>> OpenBackend(const std::string& directory) {
+  local::LocalOptions options;
+  options.create = false;
+  options.read_only = true;
+  return local::OpenLocal(directory, options);
+}
+
+Status NoLocation() {
+  return {Code::kInvalid, "which lake? name it with --lake PATH or in $TARN_LAKE", EINVAL};
+}
+
+Status NoLakeAt(const std::string& location) {
+  return {Code::kNotFound, fmt::format("no lake at {}; create one with: tarn --lake {} init", Escape(location),
+                                       ShellQuote(location)), ENOENT};
+}
+
+}  // namespace tarn::cli

@@ -1,0 +1,33 @@
+// Store: from what the user calls a lake (a path or file:// URL) to an open store. The one file of the CLI that
+// names a backend.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "lake/lake.h"
+
+namespace tarn::cli {
+
+// The directory a URL means. Unsupported for schemes other than file://.
+Result<std::string> DirectoryOf(const std::string& location);
+
+// What is at a directory. Nothing is changed by asking.
+enum class Found : uint8_t { kMissing, kEmpty, kStore, kSomethingElse };
+Result<Found> LookAt(const std::string& directory);
+
+// `holder` is told to others who find the lake in use ("tarn mount /mnt").
+Result<std::unique_ptr<lake::Lake>> OpenLake(const std::string& location, const std::string& holder);
+Result<std::unique_ptr<lake::Lake>> InitLake(const std::string& location, const std::string& holder);
+
+// A plain key-value store. Reading opens a fixed view beside a live writer; writing takes the lock.
+enum class Access : uint8_t { kRead, kWrite, kCreate };
+Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access, const std::string& holder);
+
+// The bare backend, nothing locked and nothing written.
+Result<std::shared_ptr<Backend>> OpenBackend(const std::string& directory);
+
+Status NoLocation();
+Status NoLakeAt(const std::string& location);
+
+}  // namespace tarn::cli

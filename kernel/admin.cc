@@ -1,0 +1,185 @@
+// The engine's rarer operations: column families, named snapshots, flush, compact, checkpoint, verify.
+#include "base/assert.h"
+#include "kernel/engine.h"
+
+namespace tarn::kernel {
+namespace {
+
+class HeldSnapshot final : public Snapshot {
+ public:
+  // `sequence` is registered already.
+  HeldSnapshot(Store& store, Sequence sequence) : store_(store), sequence_(sequence) {}
+  ~HeldSnapshot() override { store_.ReleaseSnapshot(sequence_); }
+  Sequence sequence() const override { return sequence_; }
+
+ private:
+  Store& store_;
+  const Sequence sequence_;
+};
+
+Status CheckName(std::string_view what, std::string_view name) {
+  if (!name.empty() && name.size() <= 255) return {};
+  return Status::Invalid(std::string(what) + " name of " + std::to_string(name.size()) + " bytes; it must have 1 to 255");
+}
+
+Status CopyBlob(Backend& source, Backend& target, const std::string& name) {
+  TARN_ASSIGN(auto reader, source.Open(name));
+  TARN_ASSIGN(auto writer, target.Create(name));
+  std::string buffer;
+  for (uint64_t offset = 0; offset < reader->size(); offset += buffer.size()) {
+    buffer.resize(std::min<uint64_t>(1 << 20, reader->size() - offset));
+    TARN_TRY(reader->Read(offset, buffer));
+    TARN_TRY(writer->Append(buffer));
+  }
+  return writer->Finish();
+}
+
+}  // namespace
+
+Status Engine::Usable() const {
+  return closed_.load(std::memory_order_acquire) ? Status::Invalid("the store was closed; open it again") : Status();
+}
+
+Status Engine::Writable() const {
+  TARN_TRY(Usable());
+  if (writes_ == nullptr) return Status::Invalid("the store was opened read-only; open it without read_only to change it");
+  return {};
+}
+
+Status Engine::Write(const WriteBatch& batch, const WriteOptions& options, const std::function<Status()>& validate) {
+  TARN_TRY(Writable());
+  TARN_TRY(ValidateBatch(batch, *store_->Pin().view->version, *store_));
+  return writes_->Write(batch, options.use_default ? store_->settings.durability : options.durability, validate);
+}
+
+Status Engine::SyncWal() {
+  TARN_TRY(Writable());
+  return writes_->SyncWal();
+}
+
+Result<ColumnFamily> Engine::CreateFamily(std::string_view name) {
+  TARN_TRY(Writable());
+  TARN_TRY(CheckName("column family", name));
+  ColumnFamily created;
+  TARN_TRY(writes_->Exclusive([&] {
+    TARN_TRY(store_->Edit([&](ManifestRecord* delta, const ManifestState& state) {
+      for (const auto& [id, existing] : state.families()) {
+        if (existing == name) return Status::Busy("column family \"" + existing + "\" exists already; use FindFamily");
+      }
+      created.id = delta->next_family++;
+      delta->families_added.push_back({created.id, std::string(name)});
+      return Status();
+    }));
+    return writes_->RestartMemSet();  // so that the active set has a place for it
+  }));
+  return created;
+}
+
+Result<ColumnFamily> Engine::FindFamily(std::string_view name) {
+  TARN_TRY(Usable());
+  for (const auto& [id, family] : store_->Pin().view->version->families) {
+    if (family->name == name) return ColumnFamily{id};
+  }
+  return Status::NotFound("no column family \"" + std::string(name) + "\"; create it with CreateFamily");
+}
+
+Status Engine::DropFamily(ColumnFamily family) {
+  TARN_TRY(Writable());
+  if (family.id == 0) return Status::Invalid("the default column family cannot be dropped");
+  return writes_->Exclusive([&] {
+    return store_->Edit([&](ManifestRecord* delta, const ManifestState& state) {
+      if (!state.families().contains(family.id)) return store_->UnknownFamily(family.id);
+      delta->families_dropped.push_back(family.id);
+      for (const auto& [number, table] : state.tables()) {
+        if (table.family == family.id) delta->tables_removed.push_back(number);
+      }
+      return Status();
+    });
+  });
+}
+
+std::unique_ptr<Snapshot> Engine::GetSnapshot() {
+  return std::make_unique<HeldSnapshot>(*store_, store_->RegisterSnapshot());
+}
+
+// The log is synced first: a persisted snapshot must not name sequences that a power cut could give to others.
+Result<NamedSnapshot> Engine::CreateNamedSnapshot(std::string_view name) {
+  TARN_TRY(Writable());
+  TARN_TRY(CheckName("snapshot", name));
+  const std::unique_ptr<Snapshot> held = GetSnapshot();
+  TARN_TRY(writes_->SyncWal());
+  const NamedSnapshot made{std::string(name), held->sequence(), store_->parts.clock->WallNanos()};
+  TARN_TRY(store_->Edit([&](ManifestRecord* delta, const ManifestState& state) {
+    if (state.snapshots().contains(made.name)) {
+      return Status::Busy("snapshot \"" + made.name + "\" exists already; drop it first or choose another name");
+    }
+    delta->snapshots_added.push_back({made.name, made.sequence, made.created_wall_nanos});
+    return Status();
+  }));
+  return made;
+}
+
+Status Engine::DropNamedSnapshot(std::string_view name) {
+  TARN_TRY(Writable());
+  return store_->Edit([&](ManifestRecord* delta, const ManifestState& state) {
+    if (!state.snapshots().contains(std::string(name))) {
+      return Status::NotFound("no snapshot \"" + std::string(name) + "\"");
+    }
+    delta->snapshots_dropped.emplace_back(name);
+    return Status();
+  });
+}
+
+Result<std::unique_ptr<Snapshot>> Engine::OpenNamedSnapshot(std::string_view name) {
+  TARN_TRY(Usable());
+  for (const NamedSnapshot& snapshot : store_->NamedSnapshots()) {
+    if (snapshot.name != name) continue;
+    store_->RegisterSnapshotAt(snapshot.sequence);
+    return std::unique_ptr<Snapshot>(std::make_unique<HeldSnapshot>(*store_, snapshot.sequence));
+  }
+  return Status::NotFound("no snapshot \"" + std::string(name) + "\"");
+}
+
+Status Engine::Flush() {
+  TARN_TRY(Writable());
+  TARN_TRY(writes_->Exclusive([&] { return writes_->SwitchMemSet(); }));
+  return background_->WaitForFlushes();
+}
+
+Status Engine::Compact() {
+  TARN_TRY(Flush());
+  return background_->CompactAll();
+}
+
+Status Engine::Checkpoint(Backend& target) {
+  TARN_TRY(Flush());
+  TARN_ASSIGN(const ListPage there, target.List("", "", 1));
+  if (!there.blobs.empty()) return Status::Invalid("the target of a checkpoint must be empty; it holds " + there.blobs[0].name);
+  std::shared_ptr<const ReadView> pinned;  // keeps every table of the record on disk
+  const ManifestRecord record = store_->FullRecord(&pinned);
+  for (const ManifestTable& table : record.tables_added) {
+    TARN_TRY(CopyBlob(*store_->parts.backend, target, TableBlobName(table.meta.number)));
+  }
+  TARN_ASSIGN(const PutOutcome put, target.PutIfAbsent(ManifestBlobName(1), EncodeManifestRecord(record)));
+  if (put == PutOutcome::kExists) return Status::Busy("another writer put a store into the target meanwhile");
+  return {};
+}
+
+Status Engine::Verify() {
+  TARN_TRY(Usable());
+  const std::shared_ptr<const ReadView> view = store_->Pin().view;
+  for (const auto& [id, family] : view->version->families) {
+    for (const RunRef& run : family->runs) {
+      for (const auto& handle : run->tables) {
+        TARN_ASSIGN(const Table* table, handle->Get());
+        ScanSource source(*store_->reader, false);
+        TARN_TRY(table->Verify(source));
+      }
+    }
+  }
+  if (store_->settings.read_only) return {};
+  Manifest manifest(*store_->parts.backend);
+  return manifest.Load();
+}
+
+}  // namespace tarn::kernel

@@ -1,0 +1,374 @@
+#include "kernel/background.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "kernel/constants.h"
+#include "kernel/run_cursor.h"
+
+namespace tarn::kernel {
+namespace {
+
+// Errors that pass without reopening: nothing was half done, and trying again is safe.
+bool Passing(const Status& status) {
+  return status.code() == Code::kNoSpace || status.code() == Code::kUnavailable;
+}
+
+void BuryAll(Store& store, const std::vector<TableMeta>& tables) {
+  for (const TableMeta& table : tables) store.graveyard->Bury(table.number);
+}
+
+// How many full memtable sets may wait for their flush: half of the memory budget, the active set included.
+size_t MaxWaiting(const Store& store) {
+  const uint64_t fits = store.settings.memory_bytes / 2 / std::max<uint64_t>(store.memtable_bytes(), 1);
+  return std::clamp<size_t>(fits, 2, 8) - 1;
+}
+
+size_t Waiting(const Store& store) { return store.Pin().view->mems.size() - 1; }
+
+MergeSpec NewSpec(Store& store, bool bottom) {
+  MergeSpec spec;
+  spec.retained = store.Retained();
+  spec.bottom = bottom;
+  spec.store_id = store.store_id();
+  spec.table = store.TableOptionsFor(bottom);
+  spec.table_bytes = store.settings.table_bytes;
+  spec.new_table_number = [&store] { return store.NewTableNumber(); };
+  return spec;
+}
+
+}  // namespace
+
+// Writes the oldest memtable set into tables, one family after the other, and publishes them as one step.
+class Background::FlushTask {
+ public:
+  FlushTask(Background& owner, std::shared_ptr<const ReadView> view) : owner_(owner), mem_(view->mems.back()) {
+    for (const auto& [id, part] : mem_->families()) {
+      const FamilyVersion* family = view->version->Find(id);
+      if (part->empty() || family == nullptr) continue;
+      MergeSpec spec = NewSpec(owner.store_, family->runs.empty());
+      spec.table = owner.store_.TableOptionsFor(false);
+      spec.inputs.push_back(part->table().NewCursor());
+      spec.tombstones = part->tombstones()->Clip("", "");
+      jobs_.emplace_back(id, std::make_unique<MergeJob>(*owner.store_.parts.backend, std::move(spec)));
+    }
+  }
+
+  bool Step() {
+    if (owner_.stopping()) return End({}, true);
+    while (at_ < jobs_.size()) {
+      if (jobs_[at_].second->Step(kQuantumBytes)) return true;
+      if (const Status status = jobs_[at_].second->status(); !status.ok()) {
+        if (!Passing(status)) owner_.store_.Fail(status);
+        return End(status, true);
+      }
+      ++at_;
+    }
+    return End(Publish(), false);
+  }
+
+ private:
+  Status Publish() {
+    uint64_t first_wal = 0;
+    std::vector<TableMeta> unwanted;
+    TARN_TRY(owner_.store_.Edit(
+        [&](ManifestRecord* delta, const ManifestState& state) {
+          const std::shared_ptr<const ReadView> view = owner_.store_.Pin().view;
+          CHECK(view->mems.size() >= 2 && view->mems.back() == mem_);
+          first_wal = delta->first_wal = view->mems[view->mems.size() - 2]->first_wal();
+          delta->last_sequence = std::max(delta->last_sequence, mem_->last_sequence());
+          for (auto& [family, job] : jobs_) {
+            if (!state.families().contains(family)) {  // dropped meanwhile
+              unwanted.insert(unwanted.end(), job->outputs().begin(), job->outputs().end());
+              continue;
+            }
+            if (job->outputs().empty()) continue;
+            const uint64_t run = delta->next_run++;
+            for (const TableMeta& meta : job->outputs()) delta->tables_added.push_back({family, 0, run, meta});
+          }
+          return Status();
+        },
+        mem_.get()));
+    BuryAll(owner_.store_, unwanted);
+    Statistics& stats = owner_.store_.stats;
+    stats.Add(Counter::kFlushes);
+    for (auto& [family, job] : jobs_) {
+      for (const TableMeta& meta : job->outputs()) stats.Add(Counter::kFlushBytes, meta.file_bytes);
+      stats.Add(Counter::kEntriesDropped, job->entries_dropped());
+    }
+    return owner_.hooks_.release_wal(first_wal);
+  }
+  // Lets go of everything before it reports, because the store may be closed as soon as it has.
+  bool End(const Status& status, bool abandon) {
+    for (auto& [family, job] : jobs_) {
+      if (abandon) BuryAll(owner_.store_, job->outputs());
+    }
+    jobs_.clear();
+    mem_.reset();
+    owner_.FlushDone(status);
+    return false;
+  }
+
+  Background& owner_;
+  std::shared_ptr<MemSet> mem_;
+  std::vector<std::pair<uint32_t, std::unique_ptr<MergeJob>>> jobs_;
+  size_t at_ = 0;
+};
+
+// Executes one plan of one family.
+class Background::CompactTask {
+ public:
+  CompactTask(Background& owner, uint32_t family, std::vector<RunRef> inputs, uint32_t output_level, bool bottom,
+              std::vector<FamilyLevel> levels)
+      : owner_(owner), family_(family), inputs_(std::move(inputs)), output_level_(output_level), bottom_(bottom),
+        levels_(std::move(levels)) {}
+
+  bool Step() {
+    if (owner_.stopping()) return End({}, true);
+    if (job_ == nullptr) {
+      const Status prepared = Prepare();
+      if (!prepared.ok()) return End(prepared, false);
+    }
+    if (job_->Step(kQuantumBytes)) return true;
+    if (!job_->status().ok()) return End(job_->status(), true);
+    return End(Publish(), false);
+  }
+
+ private:
+  Status Prepare() {
+    MergeSpec spec = NewSpec(owner_.store_, bottom_);
+    for (const RunRef& run : inputs_) {
+      spec.inputs.push_back(NewRunCursor(run, *owner_.store_.reader, false));
+      for (const auto& handle : run->tables) {
+        if (handle->meta().range_deletions == 0) continue;
+        TARN_ASSIGN(const Table* table, handle->Get());
+        for (RangeTombstone& tombstone : table->range_tombstones().Clip("", "")) {
+          spec.tombstones.push_back(std::move(tombstone));
+        }
+      }
+    }
+    job_ = std::make_unique<MergeJob>(*owner_.store_.parts.backend, std::move(spec));
+    return {};
+  }
+  Status Publish() {
+    bool dropped = false;
+    TARN_TRY(owner_.store_.Edit([&](ManifestRecord* delta, const ManifestState& state) {
+      dropped = !state.families().contains(family_);
+      if (dropped) return Status();
+      // The result takes the place of the newest input that was at its level; else it is the newest there.
+      uint64_t run = 0;
+      for (const RunRef& input : inputs_) {
+        if (input->level == output_level_) run = std::max(run, input->id);
+        for (const auto& table : input->tables) delta->tables_removed.push_back(table->meta().number);
+      }
+      if (run == 0) run = delta->next_run++;
+      for (const TableMeta& meta : job_->outputs()) delta->tables_added.push_back({family_, output_level_, run, meta});
+      return Status();
+    }));
+    if (dropped) BuryAll(owner_.store_, job_->outputs());
+    Statistics& stats = owner_.store_.stats;
+    stats.Add(Counter::kCompactions);
+    stats.Add(Counter::kEntriesDropped, job_->entries_dropped());
+    for (const RunRef& run : inputs_) stats.Add(Counter::kCompactionReadBytes, run->bytes);
+    for (const TableMeta& meta : job_->outputs()) stats.Add(Counter::kCompactionWriteBytes, meta.file_bytes);
+    return {};
+  }
+  bool End(const Status& status, bool abandon) {
+    if (abandon && job_ != nullptr) BuryAll(owner_.store_, job_->outputs());
+    job_.reset();  // lets go of cursors and, with the inputs, of tables that are obsolete now
+    inputs_.clear();
+    owner_.CompactionDone(levels_, status);
+    return false;
+  }
+
+  Background& owner_;
+  const uint32_t family_;
+  std::vector<RunRef> inputs_;
+  const uint32_t output_level_;
+  const bool bottom_;
+  const std::vector<FamilyLevel> levels_;
+  std::unique_ptr<MergeJob> job_;
+};
+
+Background::Background(Store& store, Hooks hooks) : store_(store), hooks_(std::move(hooks)) {}
+
+void Background::Kick() {
+  UpdatePressure();
+  MutexLock lock(mutex_);
+  StartFlush();
+  StartCompactions();
+}
+
+void Background::StartFlush() {
+  if (flushing_ || stopping() || store_.failed()) return;
+  std::shared_ptr<const ReadView> view = store_.Pin().view;
+  if (view->mems.size() < 2) return;
+  flushing_ = true;
+  auto task = std::make_shared<FlushTask>(*this, std::move(view));
+  store_.parts.scheduler->Submit(Scheduler::Lane::kFlush, [task] { return task->Step(); });
+}
+
+void Background::FlushDone(const Status& status) {
+  store_.SweepGraveyard();
+  UpdatePressure();
+  MutexLock lock(mutex_);
+  flushing_ = false;
+  ++flush_attempts_;
+  flush_status_ = status;
+  if (status.ok()) {
+    compaction_status_ = {};  // a compaction that failed may be tried again on the new shape
+    StartFlush();
+    StartCompactions();
+  }
+  store_.parts.scheduler->Notify();
+}
+
+void Background::StartCompactions() {
+  if (stopping() || store_.failed() || manual_ > 0 || !compaction_status_.ok()) return;
+  const std::shared_ptr<const Version> version = store_.Pin().view->version;
+  while (compactions_ < store_.settings.background_threads && StartCompaction(*version)) {
+  }
+}
+
+bool Background::StartCompaction(const Version& version) {
+  for (const auto& [id, family] : version.families) {
+    std::set<uint32_t> busy;
+    for (const FamilyLevel& place : busy_) {
+      if (place.family == id) busy.insert(place.level);
+    }
+    const std::optional<CompactionPlan> plan = store_.parts.compaction->Choose(family->View(busy));
+    if (!plan.has_value()) continue;
+    const uint32_t before = compactions_;
+    Launch(id, *plan, version);
+    if (compactions_ > before) return true;
+  }
+  return false;
+}
+
+// Refuses a plan that would break the order of ages: its inputs are contiguous in age, its output is not deeper
+// than any older run, and it shares no level with a running compaction.
+void Background::Launch(uint32_t family, const CompactionPlan& plan, const Version& version) {
+  const std::vector<RunRef>& runs = version.Find(family)->runs;
+  std::set<uint64_t> wanted;
+  for (const auto& input : plan.inputs) wanted.insert(input.runs.begin(), input.runs.end());
+  const auto is_wanted = [&](const RunRef& run) { return wanted.contains(run->id); };
+  const auto begin = std::find_if(runs.begin(), runs.end(), is_wanted);
+  const auto end = std::find_if_not(begin, runs.end(), is_wanted);
+  std::vector<RunRef> inputs(begin, end);
+  if (inputs.empty() || inputs.size() != wanted.size() || plan.output_level < inputs.back()->level) return;
+  if (end != runs.end() && (*end)->level < plan.output_level) return;
+  std::set<FamilyLevel> levels = {{family, plan.output_level}};
+  for (const RunRef& run : inputs) levels.insert({family, run->level});
+  for (const FamilyLevel& level : levels) {
+    if (busy_.contains(level)) return;
+  }
+  busy_.insert(levels.begin(), levels.end());
+  ++compactions_;
+  auto task = std::make_shared<CompactTask>(*this, family, std::move(inputs), plan.output_level, end == runs.end(),
+                                            std::vector<FamilyLevel>(levels.begin(), levels.end()));
+  store_.parts.scheduler->Submit(Scheduler::Lane::kCompact, [task] { return task->Step(); });
+}
+
+void Background::CompactionDone(const std::vector<FamilyLevel>& levels, const Status& status) {
+  store_.SweepGraveyard();
+  UpdatePressure();
+  MutexLock lock(mutex_);
+  for (const FamilyLevel& level : levels) busy_.erase(level);
+  --compactions_;
+  compaction_status_ = status;
+  StartCompactions();
+  store_.parts.scheduler->Notify();
+}
+
+void Background::UpdatePressure() {
+  const std::shared_ptr<const ReadView> view = store_.Pin().view;
+  uint64_t debt = 0;
+  for (const auto& [id, family] : view->version->families) debt += store_.parts.compaction->Debt(family->View({}));
+  // The reference debt: sixteen memtables' worth of merging still to do.
+  const double compaction = static_cast<double>(debt) / (16.0 * static_cast<double>(store_.memtable_bytes()));
+  const double flush = static_cast<double>(view->mems.size() - 1) / static_cast<double>(MaxWaiting(store_));
+  hooks_.set_pressure(std::max(compaction, flush));
+}
+
+bool Background::MemoryIsShort() const { return Waiting(store_) >= MaxWaiting(store_); }
+
+Status Background::WaitForRoom() {
+  if (!MemoryIsShort()) return {};
+  MutexLock lock(mutex_);
+  const uint64_t attempts = flush_attempts_;
+  StartFlush();
+  store_.parts.scheduler->Await(mutex_.native(), [&]() NO_THREAD_SAFETY_ANALYSIS {
+    return !MemoryIsShort() || store_.failed() || stopping() || (flush_attempts_ > attempts && !flush_status_.ok());
+  });
+  TARN_TRY(store_.error());
+  return MemoryIsShort() ? flush_status_ : Status();
+}
+
+Status Background::WaitForFlushes() {
+  MutexLock lock(mutex_);
+  const uint64_t attempts = flush_attempts_;
+  StartFlush();
+  store_.parts.scheduler->Await(mutex_.native(), [&]() NO_THREAD_SAFETY_ANALYSIS {
+    return (Waiting(store_) == 0 && !flushing_) || store_.failed() || stopping() ||
+           (flush_attempts_ > attempts && !flush_status_.ok());
+  });
+  TARN_TRY(store_.error());
+  return Waiting(store_) == 0 ? Status() : flush_status_;
+}
+
+Status Background::WaitForCompactions() {
+  MutexLock lock(mutex_);
+  StartCompactions();
+  store_.parts.scheduler->Await(mutex_.native(), [&]() NO_THREAD_SAFETY_ANALYSIS {
+    return compactions_ == 0 || store_.failed() || stopping();
+  });
+  TARN_TRY(store_.error());
+  return compaction_status_;
+}
+
+Status Background::CompactAll() {
+  std::vector<uint32_t> families;
+  for (const auto& [id, family] : store_.Pin().view->version->families) families.push_back(id);
+  {
+    MutexLock lock(mutex_);
+    ++manual_;
+  }
+  Status status;
+  for (uint32_t family : families) {
+    status = CompactFamily(family);
+    if (!status.ok()) break;
+  }
+  MutexLock lock(mutex_);
+  --manual_;
+  StartCompactions();
+  return status;
+}
+
+Status Background::CompactFamily(uint32_t family) {
+  MutexLock lock(mutex_);
+  const auto idle = [&]() NO_THREAD_SAFETY_ANALYSIS { return compactions_ == 0 || store_.failed() || stopping(); };
+  store_.parts.scheduler->Await(mutex_.native(), idle);
+  TARN_TRY(store_.error());
+  const std::shared_ptr<const Version> version = store_.Pin().view->version;
+  const FamilyVersion* now = version->Find(family);
+  if (now == nullptr || now->runs.empty()) return {};
+  CompactionPlan plan;
+  for (const RunRef& run : now->runs) plan.inputs.push_back({run->level, {run->id}});
+  plan.output_level = std::max(1u, now->runs.back()->level);
+  compaction_status_ = {};
+  Launch(family, plan, *version);
+  store_.parts.scheduler->Await(mutex_.native(), idle);
+  TARN_TRY(store_.error());
+  return compaction_status_;
+}
+
+void Background::Stop() {
+  MutexLock lock(mutex_);
+  stopping_.store(true, std::memory_order_relaxed);
+  store_.parts.scheduler->Notify();
+  store_.parts.scheduler->Await(mutex_.native(), [&]() NO_THREAD_SAFETY_ANALYSIS {
+    return !flushing_ && compactions_ == 0;
+  });
+}
+
+}  // namespace tarn::kernel

@@ -1,0 +1,82 @@
+// Background: flushes memtables and runs compactions, in quanta on the scheduler, and tells the pacer how far
+// behind it is.
+//
+// One flush runs at a time, oldest memtables first. Compactions are chosen by the policy; two of one family
+// never share a level, so runs enter a level in the order of their age.
+//
+// Invariants
+//   1. Outputs are durable before the manifest names them; inputs are deleted after the manifest has dropped
+//      them and no reader is left.
+//   2. Log segments are released after the record that supersedes them is durable.
+//   3. A full device stops nothing for good: a flush that finds no space keeps its memtables and is tried again
+//      when the next writer needs room. Any other error of the write side fails the store.
+//
+// Threads: any may call; the work itself runs on scheduler threads. Lock order: mutex_ is released before the
+// store's locks are taken.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "base/mutex.h"
+#include "compaction/job.h"
+#include "kernel/store.h"
+
+namespace tarn::kernel {
+
+class Background {
+ public:
+  struct Hooks {
+    std::function<Status(uint64_t first_needed)> release_wal;
+    std::function<void(double pressure)> set_pressure;
+  };
+  Background(Store& store, Hooks hooks);
+
+  // There may be something to do; starts tasks as far as allowed.
+  void Kick() EXCLUDES(mutex_);
+  // Until memtables take no more than their share of memory.
+  Status WaitForRoom() EXCLUDES(mutex_);
+  // Until every memtable set but the active one is in tables.
+  Status WaitForFlushes() EXCLUDES(mutex_);
+  // Until the policy wants nothing more.
+  Status WaitForCompactions() EXCLUDES(mutex_);
+  // Merges all runs of each family into one at the deepest level, dropping all that no snapshot sees.
+  Status CompactAll() EXCLUDES(mutex_);
+  // Starts nothing new and waits for what runs (it is abandoned at its next quantum).
+  void Stop() EXCLUDES(mutex_);
+
+ private:
+  class FlushTask;
+  class CompactTask;
+  struct FamilyLevel {
+    uint32_t family, level;
+    friend auto operator<=>(const FamilyLevel&, const FamilyLevel&) = default;
+  };
+
+  bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
+  void StartFlush() REQUIRES(mutex_);
+  void StartCompactions() REQUIRES(mutex_);
+  bool StartCompaction(const Version& version) REQUIRES(mutex_);
+  void Launch(uint32_t family, const CompactionPlan& plan, const Version& version) REQUIRES(mutex_);
+  void FlushDone(const Status& status) EXCLUDES(mutex_);
+  void CompactionDone(const std::vector<FamilyLevel>& levels, const Status& status) EXCLUDES(mutex_);
+  void UpdatePressure() EXCLUDES(mutex_);
+  bool MemoryIsShort() const;
+  Status CompactFamily(uint32_t family) EXCLUDES(mutex_);
+
+  Store& store_;
+  const Hooks hooks_;
+  std::atomic<bool> stopping_{false};
+  Mutex mutex_;  // guards: what is running
+  bool flushing_ GUARDED_BY(mutex_) = false;
+  uint64_t flush_attempts_ GUARDED_BY(mutex_) = 0;
+  Status flush_status_ GUARDED_BY(mutex_);       // of the last attempt
+  uint32_t compactions_ GUARDED_BY(mutex_) = 0;
+  uint32_t manual_ GUARDED_BY(mutex_) = 0;       // manual compactions under way: nothing else is started
+  Status compaction_status_ GUARDED_BY(mutex_);  // of the last one
+  std::set<FamilyLevel> busy_ GUARDED_BY(mutex_);
+};
+
+}  // namespace tarn::kernel

@@ -1,0 +1,36 @@
+// The constants of the kernel, each with the reason for its value. Everything a user may turn is in Settings.
+#pragma once
+
+#include <cstdint>
+
+namespace tarn::kernel {
+
+// Limits of one change; the table and log formats hold much more. Larger keys belong in values.
+inline constexpr uint64_t kMaxKeyBytes = 64 << 10;
+inline constexpr uint64_t kMaxValueBytes = 1ull << 30;
+inline constexpr uint64_t kMaxBatchBytes = 2ull << 30;  // half of what a log record can hold
+
+// A leader takes followers until its group has this many bytes: enough to amortise one log write and one sync,
+// small enough that nobody waits long for strangers' bytes.
+inline constexpr uint64_t kMaxGroupBytes = 1 << 20;
+
+// Input bytes of one quantum of a flush or compaction: about a millisecond of merging.
+inline constexpr uint64_t kQuantumBytes = 256 << 10;
+
+// A full manifest record is written after this many deltas, so a store opens with at most this many small reads.
+inline constexpr uint64_t kManifestDeltas = 64;
+
+// Attempts of a read-only open to catch a store that its writer keeps changing meanwhile.
+inline constexpr int kReadOnlyAttempts = 20;
+
+// Back-pressure (kernel/pacer.h). Below the free share of debt nothing is delayed; from there the delay of each
+// byte grows with the square of the debt, and reaches the price of 16 MiB/s at the reference debt.
+inline constexpr double kDebtFree = 0.5;
+inline constexpr double kReferenceBytesPerSecond = 16.0 * (1 << 20);
+inline constexpr uint64_t kMinSleepNanos = 500'000;        // shorter sleeps cost more than they give
+inline constexpr uint64_t kMaxSleepNanos = 20'000'000;     // the most one write group waits for debt
+
+inline constexpr uint64_t kMinMemoryBytes = 8ull << 20;
+inline constexpr uint64_t kMinMemtableBytes = 64ull << 10;
+
+}  // namespace tarn::kernel

@@ -1,0 +1,95 @@
+// DB: each public operation, delegating to the path that does it.
+#include "tarn/db.h"
+
+#include "kernel/assemble.h"
+#include "kernel/engine.h"
+#include "kernel/read_path.h"
+#include "kernel/transaction.h"
+
+namespace tarn {
+
+DB::DB(std::unique_ptr<kernel::Engine> engine) : engine_(std::move(engine)) {}
+DB::~DB() = default;
+
+Result<std::unique_ptr<DB>> DB::Open(const Settings& settings, const std::string& location) {
+  Components components;
+  TARN_ASSIGN(components.backend, kernel::OpenLocation(settings, location));
+  Result<std::unique_ptr<DB>> db = Open(settings, std::move(components));
+  if (!db.ok()) return db.status().Annotate(location);
+  return db;
+}
+
+Result<std::unique_ptr<DB>> DB::Open(const Settings& settings, Components components) {
+  TARN_ASSIGN(components, kernel::Assemble(settings, std::move(components)));
+  TARN_ASSIGN(auto engine, kernel::Engine::Open(settings, std::move(components)));
+  return std::unique_ptr<DB>(new DB(std::move(engine)));
+}
+
+Status DB::Close() { return engine_->Close(); }
+
+Result<ColumnFamily> DB::CreateFamily(std::string_view name) { return engine_->CreateFamily(name); }
+Result<ColumnFamily> DB::FindFamily(std::string_view name) { return engine_->FindFamily(name); }
+Status DB::DropFamily(ColumnFamily family) { return engine_->DropFamily(family); }
+std::vector<std::string> DB::ListFamilies() {
+  std::vector<std::string> names;
+  for (const auto& [id, family] : engine_->store().Pin().view->version->families) names.push_back(family->name);
+  return names;
+}
+
+Status DB::Put(std::string_view key, std::string_view value, const WriteOptions& options) {
+  WriteBatch batch;
+  batch.Put(key, value);
+  return Write(batch, options);
+}
+Status DB::Delete(std::string_view key, const WriteOptions& options) {
+  WriteBatch batch;
+  batch.Delete(key);
+  return Write(batch, options);
+}
+Status DB::DeleteRange(std::string_view begin, std::string_view end, const WriteOptions& options) {
+  WriteBatch batch;
+  batch.DeleteRange(begin, end);
+  return Write(batch, options);
+}
+Status DB::Write(const WriteBatch& batch, const WriteOptions& options) { return engine_->Write(batch, options); }
+Status DB::SyncWal() { return engine_->SyncWal(); }
+std::unique_ptr<Transaction> DB::Begin() {
+  return std::make_unique<Transaction>(std::make_unique<Transaction::Impl>(*engine_));
+}
+
+Status DB::Get(std::string_view key, std::string* value, const ReadOptions& options) {
+  return Get({}, key, value, options);
+}
+Status DB::Get(ColumnFamily family, std::string_view key, std::string* value, const ReadOptions& options) {
+  TARN_TRY(engine_->Usable());
+  return kernel::Get(engine_->store(), family, key, options.snapshot, value);
+}
+std::vector<Status> DB::MultiGet(ColumnFamily family, const std::vector<std::string_view>& keys,
+                                 std::vector<std::string>* values, const ReadOptions& options) {
+  const Status usable = engine_->Usable();
+  if (!usable.ok()) return std::vector<Status>(keys.size(), usable);
+  return kernel::MultiGet(engine_->store(), family, keys, options.snapshot, values);
+}
+std::unique_ptr<Iterator> DB::NewIterator(ColumnFamily family, const ReadOptions& options) {
+  const Status usable = engine_->Usable();
+  if (!usable.ok()) return kernel::NewErrorIterator(usable);
+  return kernel::NewIterator(engine_->store(), family, options);
+}
+std::unique_ptr<Snapshot> DB::GetSnapshot() { return engine_->GetSnapshot(); }
+
+Result<NamedSnapshot> DB::CreateNamedSnapshot(std::string_view name) { return engine_->CreateNamedSnapshot(name); }
+Status DB::DropNamedSnapshot(std::string_view name) { return engine_->DropNamedSnapshot(name); }
+std::vector<NamedSnapshot> DB::ListNamedSnapshots() { return engine_->store().NamedSnapshots(); }
+Result<std::unique_ptr<Snapshot>> DB::OpenNamedSnapshot(std::string_view name) {
+  return engine_->OpenNamedSnapshot(name);
+}
+
+Status DB::Flush() { return engine_->Flush(); }
+Status DB::Compact() { return engine_->Compact(); }
+Status DB::Checkpoint(Backend& target) { return engine_->Checkpoint(target); }
+Status DB::Verify() { return engine_->Verify(); }
+
+std::map<std::string, uint64_t> DB::Statistics() { return engine_->Statistics(); }
+Result<std::string> DB::Property(std::string_view name) { return engine_->Property(name); }
+
+}  // namespace tarn

@@ -1,0 +1,72 @@
+// Engine: one open store, put together: Store (what is there), WritePath (how it changes) and Background (how
+// it is kept in shape). DB (include/tarn/db.h) is a thin face over it.
+//
+// Threads: any, after Open. Destruction order matters and is the reverse of the members below.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernel/background.h"
+#include "kernel/store.h"
+#include "kernel/write_path.h"
+#include "tarn/db.h"
+
+namespace tarn::kernel {
+
+class Engine {
+ public:
+  // Recovers or creates the store. `parts` is complete (assemble.h).
+  static Result<std::unique_ptr<Engine>> Open(const Settings& settings, Components parts);
+  ~Engine();
+  Status Close();
+
+  Store& store() { return *store_; }
+  // OK while open; Invalid after Close.
+  Status Usable() const;
+  Status Writable() const;  // also Invalid on a read-only store
+
+  Status Write(const WriteBatch& batch, const WriteOptions& options, const std::function<Status()>& validate = nullptr);
+  Status SyncWal();
+
+  // admin.cc
+  Result<ColumnFamily> CreateFamily(std::string_view name);
+  Result<ColumnFamily> FindFamily(std::string_view name);
+  Status DropFamily(ColumnFamily family);
+  Result<NamedSnapshot> CreateNamedSnapshot(std::string_view name);
+  Status DropNamedSnapshot(std::string_view name);
+  Result<std::unique_ptr<Snapshot>> OpenNamedSnapshot(std::string_view name);
+  std::unique_ptr<Snapshot> GetSnapshot();
+  Status Flush();
+  Status Compact();
+  Status Checkpoint(Backend& target);
+  Status Verify();
+
+  // facts.cc
+  std::map<std::string, uint64_t> Statistics();
+  Result<std::string> Property(std::string_view name);
+
+ private:
+  Engine() = default;
+  Status OpenReadOnly();
+  Status OpenForWriting();
+  Status LoadOrCreate();
+  Result<WalReplayEnd> ReplayLog(MemSet* mem);
+  Status SaveRecovered(std::shared_ptr<MemSet> recovered, uint64_t next_segment);
+  Status RemoveOrphans();
+  void StartWriting(std::unique_ptr<WalWriter> wal);
+  std::shared_ptr<MemSet> NewMemSet(uint64_t first_wal);
+  std::string HolderLine() const;
+
+  std::unique_ptr<Lock> lock_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<WritePath> writes_;          // null on a read-only store
+  std::unique_ptr<Background> background_;     // null on a read-only store
+  std::atomic<bool> closed_{false};
+  Status close_status_;
+};
+
+}  // namespace tarn::kernel

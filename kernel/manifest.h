@@ -1,0 +1,59 @@
+// Manifest: loads the state of a store and publishes each next step. Format: docs/formats/manifest.md.
+//
+// The one commit rule: a step is real when its record is created by put-if-absent under the next number. A
+// writer that finds the number taken has been fenced by a higher epoch (or has met itself, when an answer was
+// lost), and learns which by reading the record that is there.
+//
+// Invariants
+//   1. state() is the sum of records base..number, all of them durable.
+//   2. A record's blobs were durable before the record was put.
+//   3. Records below the previous full one are deleted, oldest last needed, only after a newer full one is durable.
+//   4. After a publish whose outcome is unknown every later publish fails: only a reopen can tell.
+//
+// Threads: one at a time (the kernel holds its manifest lock).
+#pragma once
+
+#include <string>
+
+#include "kernel/manifest_state.h"
+#include "tarn/sdk/backend.h"
+
+namespace tarn::kernel {
+
+class Manifest {
+ public:
+  explicit Manifest(Backend& backend) : backend_(backend) {}
+
+  // Reads the newest state. NotFound when there is no record: no store is here.
+  Status Load();
+  // Publishes record 1 of a new store with the default family. Busy when someone else did.
+  Status Create(const std::string& store_id, const std::string& writer);
+  // Completes `delta` (number, base, epoch, writer, store id), publishes it and applies it. Scalar fields of
+  // `delta` must be the values after the step; start from NextStep().
+  Status Publish(ManifestRecord delta);
+  // An empty delta on top of state().
+  ManifestRecord NextStep() const { return state_.last(); }
+  // From the next Publish on, records carry this epoch and writer.
+  void TakeOver(uint64_t epoch, std::string writer) {
+    epoch_ = epoch;
+    writer_ = std::move(writer);
+  }
+
+  const ManifestState& state() const { return state_; }
+
+ private:
+  Result<uint64_t> NewestNumber();
+  Result<ManifestRecord> ReadRecord(uint64_t number);
+  Status Put(const ManifestRecord& record);
+  void DeleteBelow(uint64_t number);
+
+  Backend& backend_;
+  ManifestState state_;
+  uint64_t epoch_ = 0;
+  std::string writer_;
+  Status broken_;             // invariant 4
+  uint64_t previous_base_ = 0;
+  uint64_t oldest_ = 1;       // smallest number that may still exist
+};
+
+}  // namespace tarn::kernel

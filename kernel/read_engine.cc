@@ -1,0 +1,403 @@
+#include "kernel/read_engine.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace tarn::kernel {
+namespace {
+
+// A quarter of the memory budget may be in flight for point lookups.
+constexpr uint64_t kInFlightShare = 4;
+// Above 1 MiB a larger read gains nothing on disks or object stores; 32 windows of 1/128 are a quarter of the
+// budget; below 64 KiB a disk is slower than it could be.
+constexpr uint64_t kReadAheadMax = 1 << 20;
+constexpr uint64_t kReadAheadMin = 64 << 10;
+constexpr uint64_t kReadAheadShare = 128;
+constexpr size_t kWindowsMax = 32;
+// The first read ahead of a scan that may turn out to be short.
+constexpr uint64_t kFirstReadAhead = 16 << 10;
+constexpr uint64_t kFirstReadAheadNetwork = 256 << 10;
+// A ring costs some kernel memory; more threads than this make new ones when they are all busy.
+constexpr size_t kIdleQueuesMax = 16;
+
+std::string PlaceOf(const Table& table, uint64_t offset) {
+  return TableBlobName(table.number()) + " at offset " + std::to_string(offset);
+}
+
+uint64_t EndOf(BlockHandle handle) { return handle.offset + handle.stored_bytes; }
+
+}  // namespace
+
+// The reads of one RunProbes call. Lives on that call's stack.
+class ReadEngine::ProbeDriver {
+ public:
+  explicit ProbeDriver(ReadEngine& engine) : engine_(engine), queue_(engine.TakeQueue()) {}
+  ~ProbeDriver() { engine_.ReturnQueue(std::move(queue_)); }
+
+  // The probe stopped for a block: asks for it, or joins those who wait for it already.
+  void Wait(TableProbe* probe) {
+    const Table& table = *probe->table();
+    const BlockHandle handle = probe->wanted();
+    std::unique_ptr<Fetch>& fetch = fetches_[{table.number(), handle.offset}];
+    if (fetch == nullptr) {
+      fetch = std::make_unique<Fetch>();
+      fetch->table = &table;
+      fetch->handle = handle;
+      fetch->waiters.push_back(probe);
+      if (Status bad = engine_.CheckHandle(table, handle); !bad.ok()) {
+        Finish(fetch.get(), std::move(bad));
+      } else if (!Start(fetch.get(), in_flight_ == 0)) {
+        held_.push_back(fetch.get());
+      }
+    } else {
+      fetch->waiters.push_back(probe);
+    }
+  }
+
+  // Until every probe that waits has ended.
+  void Drain() {
+    while (!fetches_.empty()) {
+      const std::vector<ReadRequest*> done = queue_->Wait();
+      CHECK(!done.empty());  // the contract of ReadQueue; without it this would spin for ever
+      for (ReadRequest* request : done) Arrived(static_cast<Fetch*>(request->context));
+      // The latest first: it belongs to a probe that is nearer to its end.
+      while (!held_.empty() && Start(held_.back(), in_flight_ == 0)) held_.pop_back();
+    }
+  }
+
+ private:
+  struct Fetch {
+    const Table* table = nullptr;
+    BlockHandle handle;
+    ReadRequest request;
+    std::unique_ptr<char[]> bytes;
+    MemoryCharge charge;
+    std::vector<TableProbe*> waiters;
+    bool retried = false;
+  };
+  struct Place {
+    uint64_t table, offset;
+    bool operator==(const Place&) const = default;
+  };
+  struct PlaceHash {
+    size_t operator()(const Place& place) const { return (place.table * 0x9e3779b97f4a7c15ull) ^ place.offset; }
+  };
+
+  // False: too much is in flight, over all threads. With `must` it starts anyway, so that this call gets on.
+  bool Start(Fetch* fetch, bool must) {
+    const uint64_t bytes = fetch->handle.stored_bytes;
+    const uint64_t before = engine_.in_flight_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    if (!must && before + bytes > engine_.cache_.budget().limit() / kInFlightShare) {
+      engine_.in_flight_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+      return false;
+    }
+    fetch->charge = engine_.ChargeBuffer(bytes);
+    fetch->bytes = std::make_unique_for_overwrite<char[]>(bytes);
+    ++in_flight_;
+    Submit(fetch);
+    return true;
+  }
+
+  void Submit(Fetch* fetch) {
+    fetch->request = {.blob = &fetch->table->blob(),
+                      .offset = fetch->handle.offset,
+                      .out = {fetch->bytes.get(), fetch->handle.stored_bytes},
+                      .context = fetch};
+    engine_.statistics_.Add(Counter::kReadRequests);
+    engine_.statistics_.Add(Counter::kReadBytes, fetch->handle.stored_bytes);
+    queue_->Submit(&fetch->request);
+  }
+
+  void Arrived(Fetch* fetch) {
+    const Table& table = *fetch->table;
+    const BlockHandle handle = fetch->handle;
+    const Status& read = fetch->request.status;
+    Result<BlockRef> block = read.ok() ? table.DecodeBlock(handle, {fetch->bytes.get(), handle.stored_bytes})
+                                       : read.Annotate("reading " + PlaceOf(table, handle.offset));
+    if (read.ok() && !block.ok() && !fetch->retried) {
+      fetch->retried = true;
+      engine_.statistics_.Add(Counter::kReadRetries);
+      Submit(fetch);
+      return;
+    }
+    --in_flight_;
+    engine_.in_flight_bytes_.fetch_sub(handle.stored_bytes, std::memory_order_relaxed);
+    engine_.statistics_.Add(Counter::kBlockMisses);
+    fetch->bytes.reset();
+    fetch->charge = {};
+    if (block.ok()) engine_.cache_.Insert(table.number(), handle.offset, *block);
+    Finish(fetch, std::move(block));
+  }
+
+  // Hands the block, or the error, to all who wait for it; they go on, and may wait for other blocks.
+  void Finish(Fetch* fetch, Result<BlockRef> block) {
+    const std::vector<TableProbe*> waiters = std::move(fetch->waiters);
+    fetches_.erase({fetch->table->number(), fetch->handle.offset});
+    for (TableProbe* probe : waiters) {
+      probe->Supply(block);
+      if (probe->Run(engine_) == TableProbe::Step::kNeedBlock) {
+        Wait(probe);
+      } else {
+        engine_.CountProbe(*probe);
+      }
+    }
+  }
+
+  ReadEngine& engine_;
+  std::unique_ptr<ReadQueue> queue_;
+  std::unordered_map<Place, std::unique_ptr<Fetch>, PlaceHash> fetches_;  // by place, so each is read once
+  std::vector<Fetch*> held_;  // of these: not started yet
+  size_t in_flight_ = 0;
+};
+
+ReadEngine::ReadEngine(Backend& backend, BlockCache& cache, Statistics& statistics)
+    : backend_(backend), cache_(cache), statistics_(statistics), pool_(backend.info().parallel_reads) {}
+
+ReadEngine::~ReadEngine() = default;
+
+BlockRef ReadEngine::Lookup(const Table& table, BlockHandle handle) {
+  BlockRef block = cache_.Lookup(table.number(), handle.offset);
+  if (block != nullptr) statistics_.Add(Counter::kBlockHits);
+  return block;
+}
+
+Result<BlockRef> ReadEngine::Load(const Table& table, BlockHandle handle) {
+  if (BlockRef block = Lookup(table, handle); block != nullptr) return block;
+  TARN_ASSIGN(BlockRef block, ReadBlock(table, handle));
+  cache_.Insert(table.number(), handle.offset, block);
+  return block;
+}
+
+void ReadEngine::Prefetch(const Table& table, std::span<const BlockHandle> handles) {
+  uint64_t left = read_ahead_bytes();
+  for (size_t first = 0; first < handles.size();) {
+    const uint64_t begin = handles[first].offset;
+    uint64_t end = begin;
+    size_t next = first;
+    while (next < handles.size() && handles[next].offset == end && EndOf(handles[next]) - begin <= left &&
+           CheckHandle(table, handles[next]).ok() && !cache_.Contains(table.number(), end)) {
+      end = EndOf(handles[next++]);
+    }
+    if (next == first) {  // here already, or more than the hint may cost
+      if (handles[first].stored_bytes > left) return;
+      ++first;
+      continue;
+    }
+    const MemoryCharge charge = ChargeBuffer(end - begin);
+    const auto bytes = std::make_unique_for_overwrite<char[]>(end - begin);
+    if (!ReadBytes(table, begin, {bytes.get(), end - begin}).ok()) return;
+    left -= end - begin;
+    for (; first < next; ++first) {
+      const BlockHandle handle = handles[first];
+      Result<BlockRef> block = table.DecodeBlock(handle, {bytes.get() + handle.offset - begin, handle.stored_bytes});
+      if (!block.ok()) continue;
+      statistics_.Add(Counter::kBlockMisses);
+      statistics_.Add(Counter::kBlocksPrefetched);
+      cache_.Insert(table.number(), handle.offset, std::move(*block));
+    }
+  }
+}
+
+void ReadEngine::RunProbes(std::span<TableProbe* const> probes) {
+  TableProbe* alone = nullptr;  // the first that waits; a driver pays off only when there is a second one
+  std::optional<ProbeDriver> driver;
+  for (TableProbe* probe : probes) {
+    if (probe->Run(*this) == TableProbe::Step::kDone) {
+      CountProbe(*probe);
+    } else if (driver) {
+      driver->Wait(probe);
+    } else if (alone == nullptr) {
+      alone = probe;
+    } else {
+      driver.emplace(*this);
+      driver->Wait(alone);
+      driver->Wait(probe);
+    }
+  }
+  if (driver) {
+    driver->Drain();
+  } else if (alone != nullptr) {
+    do {
+      alone->Supply(Load(*alone->table(), alone->wanted()));
+    } while (alone->Run(*this) == TableProbe::Step::kNeedBlock);
+    CountProbe(*alone);
+  }
+}
+
+void ReadEngine::RunProbe(TableProbe& probe) {
+  TableProbe* one[] = {&probe};
+  RunProbes(one);
+}
+
+uint64_t ReadEngine::read_ahead_bytes() const {
+  return std::clamp(cache_.budget().limit() / kReadAheadShare, kReadAheadMin, kReadAheadMax);
+}
+
+MemoryCharge ReadEngine::ChargeBuffer(uint64_t bytes) {
+  MemoryCharge charge(cache_.budget(), bytes);
+  if (cache_.budget().over()) cache_.Shrink();
+  return charge;
+}
+
+// Before memory is taken for it: a handle is bytes from disk, checksummed, but perhaps of a broken writer.
+Status ReadEngine::CheckHandle(const Table& table, BlockHandle handle) const {
+  const uint64_t size = table.blob().size();
+  if (handle.offset <= size && handle.stored_bytes <= size - handle.offset) return Status::Ok();
+  return Status::Corruption(PlaceOf(table, handle.offset) + ": a block of " + std::to_string(handle.stored_bytes) +
+                            " bytes would end behind the end of the blob (" + std::to_string(size) +
+                            " bytes); run `tarn check`, then restore the table from a backup");
+}
+
+Status ReadEngine::ReadBytes(const Table& table, uint64_t offset, std::span<char> out) {
+  statistics_.Add(Counter::kReadRequests);
+  statistics_.Add(Counter::kReadBytes, out.size());
+  const Status status = table.blob().Read(offset, out);
+  return status.ok() ? status : status.Annotate("reading " + PlaceOf(table, offset));
+}
+
+Result<BlockRef> ReadEngine::ReadBlock(const Table& table, BlockHandle handle) {
+  TARN_TRY(CheckHandle(table, handle));
+  statistics_.Add(Counter::kBlockMisses);
+  const MemoryCharge charge = ChargeBuffer(handle.stored_bytes);
+  const auto bytes = std::make_unique_for_overwrite<char[]>(handle.stored_bytes);
+  const std::span<char> out(bytes.get(), handle.stored_bytes);
+  TARN_TRY(ReadBytes(table, handle.offset, out));
+  Result<BlockRef> block = table.DecodeBlock(handle, {out.data(), out.size()});
+  if (block.ok()) return block;
+  statistics_.Add(Counter::kReadRetries);
+  TARN_TRY(ReadBytes(table, handle.offset, out));
+  return table.DecodeBlock(handle, {out.data(), out.size()});
+}
+
+void ReadEngine::CountProbe(const TableProbe& probe) {
+  if (!probe.status().ok() || probe.table()->filter().stored_bytes == 0) return;
+  statistics_.Add(probe.filtered()  ? Counter::kFilterNegatives
+                  : probe.present() ? Counter::kFilterPositives
+                                    : Counter::kFilterFalsePositives);
+}
+
+std::unique_ptr<ReadQueue> ReadEngine::TakeQueue() {
+  {
+    MutexLock lock(mutex_);
+    if (!idle_queues_.empty()) {
+      std::unique_ptr<ReadQueue> queue = std::move(idle_queues_.back());
+      idle_queues_.pop_back();
+      return queue;
+    }
+  }
+  if (ReadQueueSource* source = backend_.features().queues; source != nullptr) {
+    if (std::unique_ptr<ReadQueue> queue = source->NewReadQueue(); queue != nullptr) return queue;
+  }
+  return std::make_unique<PoolReadQueue>(pool_);
+}
+
+void ReadEngine::ReturnQueue(std::unique_ptr<ReadQueue> queue) {
+  MutexLock lock(mutex_);
+  if (idle_queues_.size() < kIdleQueuesMax) idle_queues_.push_back(std::move(queue));
+}
+
+BlockRef ScanSource::Lookup(const Table& table, BlockHandle handle) { return engine_.Lookup(table, handle); }
+
+Result<BlockRef> ScanSource::Load(const Table& table, BlockHandle handle) {
+  if (BlockRef block = engine_.Lookup(table, handle); block != nullptr) return block;
+  Window* window = Find(table.number());
+  const auto inside = [&] {
+    return window->bytes != nullptr && handle.offset >= window->begin && EndOf(handle) <= window->end;
+  };
+  const bool ahead = window != nullptr && inside();
+  if (ahead) engine_.statistics_.Add(Counter::kBlocksPrefetched);
+  const bool take = ahead || (window != nullptr && ReadAhead(table, handle, *window));
+  Result<BlockRef> block = take ? Take(table, handle, *window) : engine_.ReadBlock(table, handle);
+  if (block.ok() && fill_cache_) engine_.cache_.Insert(table.number(), handle.offset, *block);
+  return block;
+}
+
+void ScanSource::Prefetch(const Table& table, std::span<const BlockHandle> handles) {
+  Window* window = Find(table.number());
+  if (window == nullptr) {
+    if (windows_.size() >= kWindowsMax) windows_.erase(windows_.begin());
+    window = &windows_.emplace_back();
+    window->table = table.number();
+  }
+  window->coming.assign(handles.begin(), handles.end());
+  window->position = 0;
+}
+
+ScanSource::Window* ScanSource::Find(uint64_t table) {
+  for (Window& window : windows_) {
+    if (window.table == table) return &window;
+  }
+  return nullptr;
+}
+
+// Fills the window with the run of neighbours that starts at `handle`, upwards or downwards in the blob. False
+// when there is no such run, or its read failed: then the wanted block is read alone, so that an error on a
+// block that may never be wanted is nobody's error.
+bool ScanSource::ReadAhead(const Table& table, BlockHandle handle, Window& window) {
+  const std::vector<BlockHandle>& coming = window.coming;
+  const auto is_it = [&](BlockHandle other) { return other.offset == handle.offset; };
+  auto at = std::find_if(coming.begin() + window.position, coming.end(), is_it);
+  if (at == coming.end()) at = std::find_if(coming.begin(), coming.end(), is_it);
+  if (at == coming.end()) return false;
+
+  const uint64_t most = engine_.read_ahead_bytes();
+  const bool network = engine_.backend_.info().latency == LatencyClass::kNetwork;
+  const uint64_t start = network ? kFirstReadAheadNetwork : kFirstReadAhead;
+  // A window that was used up promises that the next will be, too; one that was left starts small again.
+  const bool used_up = window.next_bytes != 0 && window.unread == 0;
+  window.next_bytes = fill_cache_ ? std::min(most, used_up ? window.next_bytes * 2 : start) : most;
+
+  uint64_t begin = handle.offset, end = begin;
+  size_t blocks = 0;
+  for (; at != coming.end() && end - begin + at->stored_bytes <= window.next_bytes; ++at, ++blocks) {
+    if (!engine_.CheckHandle(table, *at).ok()) break;
+    if (blocks > 0 && engine_.cache_.Contains(table.number(), at->offset)) break;
+    if (at->offset == end) {
+      end = EndOf(*at);
+    } else if (EndOf(*at) == begin) {
+      begin = at->offset;
+    } else {
+      break;
+    }
+  }
+  window.position = static_cast<size_t>(at - coming.begin());
+  window.bytes.reset();
+  window.charge = {};
+  window.unread = 0;
+  if (blocks < 2) return false;
+
+  window.charge = engine_.ChargeBuffer(end - begin);
+  window.bytes = std::make_unique_for_overwrite<char[]>(end - begin);
+  if (!engine_.ReadBytes(table, begin, {window.bytes.get(), end - begin}).ok()) {
+    window.bytes.reset();
+    window.charge = {};
+    return false;
+  }
+  window.begin = begin;
+  window.end = end;
+  window.unread = blocks;
+  return true;
+}
+
+// REQUIRES: the block's bytes are in the window.
+Result<BlockRef> ScanSource::Take(const Table& table, BlockHandle handle, Window& window) {
+  Result<BlockRef> block =
+      table.DecodeBlock(handle, {window.bytes.get() + handle.offset - window.begin, handle.stored_bytes});
+  if (window.unread > 0 && --window.unread == 0) {
+    window.bytes.reset();
+    window.charge = {};
+  }
+  if (!block.ok()) {
+    engine_.statistics_.Add(Counter::kReadRetries);
+    return engine_.ReadBlock(table, handle);
+  }
+  engine_.statistics_.Add(Counter::kBlockMisses);
+  return block;
+}
+
+}  // namespace tarn::kernel

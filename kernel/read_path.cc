@@ -1,0 +1,206 @@
+#include "kernel/read_path.h"
+
+#include "format/merging_cursor.h"
+#include "kernel/db_iterator.h"
+#include "kernel/run_cursor.h"
+
+namespace tarn::kernel {
+namespace {
+
+Sequence SnapshotOf(const Store::Pinned& pinned, const Snapshot* snapshot) {
+  return snapshot != nullptr ? snapshot->sequence() : pinned.sequence;
+}
+
+Status TakeAnswer(Store& store, const PointRead& read, std::string* value) {
+  store.stats.Add(Counter::kGets);
+  TARN_TRY(read.status());
+  if (read.answer() != PointRead::Answer::kFound) {
+    static const Status kAbsent = Status::NotFound("no such key");  // shared: an answer must not allocate
+    return kAbsent;
+  }
+  store.stats.Add(Counter::kGetsFound);
+  value->assign(read.value());
+  return {};
+}
+
+void Drive(Store& store, PointRead& read) {
+  while (TableProbe* probe = read.pending()) {
+    store.reader->RunProbe(*probe);
+    read.Resume();
+  }
+}
+
+class ErrorCursor final : public Cursor {
+ public:
+  explicit ErrorCursor(Status status) { SetError(std::move(status)); }
+  void SeekToFirst() override {}
+  void SeekToLast() override {}
+  void Seek(std::string_view) override {}
+  void Next() override {}
+  void Prev() override {}
+};
+
+}  // namespace
+
+void PointRead::Start(const ReadView& view, const FamilyVersion& family, std::string_view key, Sequence snapshot) {
+  family_ = &family;
+  key_ = key;
+  snapshot_ = snapshot;
+  next_run_ = 0;
+  pending_ = false;
+  status_ = {};
+  answer_ = Answer::kAbsent;
+  sequence_ = 0;
+  value_ = {};
+  if (!TryMemtables(view)) NextTable();
+}
+
+bool PointRead::TryMemtables(const ReadView& view) {
+  for (const auto& mem : view.mems) {
+    const FamilyMem* family = mem->Find(family_->id);
+    if (family == nullptr) continue;
+    const Sequence cover = family->has_tombstones() ? family->tombstones()->NewestCover(key_, snapshot_) : 0;
+    const Memtable::Found found = family->table().Get(key_, snapshot_);
+    if (Decide(found.present, found.kind, found.sequence, found.value, cover)) return true;
+  }
+  return false;
+}
+
+// What one source knows of the key; true when that is the answer.
+bool PointRead::Decide(bool present, Kind kind, Sequence sequence, std::string_view value, Sequence cover) {
+  if (!present && cover == 0) return false;
+  if (present && sequence > cover) {
+    answer_ = kind == Kind::kPut ? Answer::kFound : Answer::kDeleted;
+    sequence_ = sequence;
+    value_ = value;
+  } else {
+    answer_ = Answer::kDeleted;
+    sequence_ = cover;
+  }
+  return true;
+}
+
+void PointRead::NextTable() {
+  pending_ = false;
+  while (next_run_ < family_->runs.size()) {
+    TableHandle* handle = family_->runs[next_run_++]->Find(key_);
+    if (handle == nullptr || handle->meta().min_sequence > snapshot_) continue;
+    Result<const Table*> table = handle->Get();
+    if (!table.ok()) {
+      status_ = table.status();
+      return;
+    }
+    cover_ = (*table)->range_tombstones().NewestCover(key_, snapshot_);
+    probe_.Start(*table, key_, snapshot_);
+    pending_ = true;
+    return;
+  }
+}
+
+void PointRead::Resume() {
+  if (!probe_.status().ok()) {
+    status_ = probe_.status();
+    pending_ = false;
+    return;
+  }
+  if (Decide(probe_.present(), probe_.kind(), probe_.sequence(), probe_.value(), cover_)) {
+    pending_ = false;
+    return;
+  }
+  NextTable();
+}
+
+Status Get(Store& store, ColumnFamily family, std::string_view key, const Snapshot* snapshot, std::string* value) {
+  thread_local PointRead read;  // keeps its buffers, so that a cached read allocates nothing
+  const Store::Pinned pinned = store.Pin();
+  const FamilyVersion* version = pinned.view->version->Find(family.id);
+  if (version == nullptr) return store.UnknownFamily(family.id);
+  read.Start(*pinned.view, *version, key, SnapshotOf(pinned, snapshot));
+  Drive(store, read);
+  return TakeAnswer(store, read, value);
+}
+
+std::vector<Status> MultiGet(Store& store, ColumnFamily family, const std::vector<std::string_view>& keys,
+                             const Snapshot* snapshot, std::vector<std::string>* values) {
+  values->resize(keys.size());
+  const Store::Pinned pinned = store.Pin();
+  const FamilyVersion* version = pinned.view->version->Find(family.id);
+  if (version == nullptr) return std::vector<Status>(keys.size(), store.UnknownFamily(family.id));
+  std::vector<PointRead> reads(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    reads[i].Start(*pinned.view, *version, keys[i], SnapshotOf(pinned, snapshot));
+  }
+  // Each round takes every undecided key through its next table; within a round all reads overlap.
+  for (;;) {
+    std::vector<TableProbe*> probes;
+    for (PointRead& read : reads) {
+      if (TableProbe* probe = read.pending()) probes.push_back(probe);
+    }
+    if (probes.empty()) break;
+    store.reader->RunProbes(probes);
+    for (PointRead& read : reads) {
+      if (read.pending() != nullptr) read.Resume();
+    }
+  }
+  std::vector<Status> statuses;
+  statuses.reserve(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) statuses.push_back(TakeAnswer(store, reads[i], &(*values)[i]));
+  return statuses;
+}
+
+Result<Sequence> NewestSequence(Store& store, uint32_t family, std::string_view key) {
+  const Store::Pinned pinned = store.Pin();
+  const FamilyVersion* version = pinned.view->version->Find(family);
+  if (version == nullptr) return store.UnknownFamily(family);
+  PointRead read;
+  read.Start(*pinned.view, *version, key, pinned.sequence);
+  Drive(store, read);
+  TARN_TRY(read.status());
+  return read.sequence();
+}
+
+std::unique_ptr<Iterator> NewIterator(Store& store, ColumnFamily family, const ReadOptions& options) {
+  const Store::Pinned pinned = store.Pin();
+  const FamilyVersion* version = pinned.view->version->Find(family.id);
+  if (version == nullptr) return NewErrorIterator(store.UnknownFamily(family.id));
+  // What the cursors read, kept alive together.
+  struct Pin {
+    std::shared_ptr<const ReadView> view;
+    std::vector<std::shared_ptr<const RangeTombstones>> tombstones;
+  };
+  auto pin = std::make_shared<Pin>();
+  pin->view = pinned.view;
+  IteratorSpec spec;
+  std::vector<std::unique_ptr<Cursor>> inputs;
+  for (const auto& mem : pinned.view->mems) {
+    const FamilyMem* part = mem->Find(family.id);
+    if (part == nullptr || part->empty()) continue;
+    inputs.push_back(part->table().NewCursor());
+    pin->tombstones.push_back(part->tombstones());
+    spec.tombstones.push_back(pin->tombstones.back().get());
+  }
+  for (const RunRef& run : version->runs) {
+    inputs.push_back(NewRunCursor(run, *store.reader, options.fill_cache));
+    for (const auto& handle : run->tables) {
+      if (handle->meta().range_deletions == 0) continue;
+      Result<const Table*> table = handle->Get();
+      if (!table.ok()) return NewErrorIterator(table.status());
+      spec.tombstones.push_back(&(*table)->range_tombstones());
+    }
+  }
+  spec.merged = NewMergingCursor(std::move(inputs));
+  spec.snapshot = SnapshotOf(pinned, options.snapshot);
+  spec.lower_bound = options.lower_bound;
+  spec.upper_bound = options.upper_bound;
+  spec.prefix = options.prefix;
+  spec.pin = std::move(pin);
+  return std::make_unique<Iterator>(std::make_unique<Iterator::Impl>(std::move(spec)));
+}
+
+std::unique_ptr<Iterator> NewErrorIterator(Status status) {
+  IteratorSpec spec;
+  spec.merged = std::make_unique<ErrorCursor>(std::move(status));
+  return std::make_unique<Iterator>(std::make_unique<Iterator::Impl>(std::move(spec)));
+}
+
+}  // namespace tarn::kernel

@@ -1,0 +1,93 @@
+// Statistics: the cumulative counters of one open store. Names and meanings: docs/statistics.md.
+//
+// A counter exists only if some code adds to it. Adding is one relaxed atomic add on a stripe of the calling
+// thread, so that threads which read cached blocks do not fight over one cache line; Get() sums the stripes.
+//
+// Threads: any. Get() sees every Add() that happened before it, and perhaps later ones.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace tarn::kernel {
+
+enum class Counter : uint8_t {
+  // Added by the read engine.
+  kFilterNegatives,       // a table's filter said no: a table lookup that cost no data block
+  kFilterPositives,       // the filter said maybe, and a version was there
+  kFilterFalsePositives,  // the filter said maybe, and nothing was there
+  kBlockHits,             // blocks found in the cache
+  kBlockMisses,           // blocks that had to come from the backend
+  kBlocksPrefetched,      // misses that arrived with an earlier, larger read
+  kReadRequests,          // reads asked of the backend
+  kReadBytes,             // bytes they asked for
+  kReadRetries,           // blocks read again because their checksum did not match
+  // Added by the engine, its write path and its background work.
+  kGets,                  // keys asked for by Get and MultiGet
+  kGetsFound,
+  kWrites,                // batches committed
+  kWriteGroups,           // groups they were committed in
+  kWrittenBytes,          // keys and values of users
+  kWalBytes,
+  kWalSyncs,
+  kFlushes,
+  kFlushBytes,            // bytes of tables written by flushes
+  kCompactions,
+  kCompactionReadBytes,
+  kCompactionWriteBytes,
+  kEntriesDropped,        // versions and tombstones that no reader needs any more
+  kWriteDelayNanos,       // time writers were slowed down to let compaction keep up
+  kTransactionsCommitted,
+  kTransactionConflicts,
+  kManifestRecords,
+  kCount
+};
+
+class Statistics {
+ public:
+  Statistics() = default;
+  Statistics(const Statistics&) = delete;
+  Statistics& operator=(const Statistics&) = delete;
+
+  void Add(Counter counter, uint64_t n = 1) {
+    stripes_[ThisThreadsStripe()].values[static_cast<size_t>(counter)].fetch_add(n, std::memory_order_relaxed);
+  }
+  uint64_t Get(Counter counter) const {
+    uint64_t sum = 0;
+    for (const Stripe& stripe : stripes_) {
+      sum += stripe.values[static_cast<size_t>(counter)].load(std::memory_order_relaxed);
+    }
+    return sum;
+  }
+  // As users see it: "block_cache.hits".
+  static constexpr std::string_view name(Counter counter) { return kNames[static_cast<size_t>(counter)]; }
+
+ private:
+  static constexpr size_t kCounters = static_cast<size_t>(Counter::kCount);
+  static constexpr size_t kStripes = 16;  // more than that many threads share; still correct
+  static constexpr std::array<std::string_view, kCounters> kNames = {
+      "filter.negatives",    "filter.positives",      "filter.false_positives",  "block_cache.hits",
+      "block_cache.misses",  "block_cache.prefetched", "read.requests",          "read.bytes",
+      "read.retries",        "get.keys",              "get.found",               "write.batches",
+      "write.groups",        "write.user_bytes",      "wal.bytes",               "wal.syncs",
+      "flush.count",         "flush.bytes",           "compaction.count",        "compaction.read_bytes",
+      "compaction.write_bytes", "compaction.entries_dropped", "write.delay_nanos", "transaction.commits",
+      "transaction.conflicts", "manifest.records"};
+  static_assert(!kNames.back().empty(), "one name for each counter");
+
+  struct alignas(64) Stripe {
+    std::array<std::atomic<uint64_t>, kCounters> values{};
+  };
+  static size_t ThisThreadsStripe() {
+    static std::atomic<size_t> next_thread{0};
+    thread_local const size_t stripe = next_thread.fetch_add(1, std::memory_order_relaxed) % kStripes;
+    return stripe;
+  }
+
+  std::array<Stripe, kStripes> stripes_;
+};
+
+}  // namespace tarn::kernel

@@ -1,0 +1,181 @@
+#include "kernel/store.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "base/assert.h"
+#include "kernel/constants.h"
+#include "tarn/db.h"
+
+namespace tarn::kernel {
+
+Store::Store(const Settings& s, Components components)
+    : settings(s),
+      parts(std::move(components)),
+      budget(s.memory_bytes),
+      cache(&budget),
+      reader(std::make_unique<ReadEngine>(*parts.backend, cache, stats)),
+      manifest_(*parts.backend) {}
+
+Store::Pinned Store::Pin() const {
+  MutexLock lock(view_mutex_);
+  return {view_, visible_.load(std::memory_order_acquire)};
+}
+
+void Store::PushMemSet(std::shared_ptr<MemSet> fresh) {
+  auto next = std::make_shared<ReadView>();
+  MutexLock lock(view_mutex_);
+  next->version = view_->version;
+  next->mems = view_->mems;
+  if (!next->mems.empty() && next->mems.front()->empty()) next->mems.erase(next->mems.begin());
+  next->mems.insert(next->mems.begin(), std::move(fresh));
+  view_ = std::move(next);
+}
+
+Status Store::Edit(const EditFn& edit, const MemSet* flushed) {
+  MutexLock lock(manifest_mutex_);
+  TARN_TRY(error());
+  ManifestRecord delta = manifest_.NextStep();
+  TARN_TRY(edit(&delta, manifest_.state()));
+  delta.next_table = next_table_.load(std::memory_order_relaxed);
+  std::unordered_set<uint64_t> removed(delta.tables_removed.begin(), delta.tables_removed.end());
+  const Status published = manifest_.Publish(std::move(delta));
+  if (!published.ok()) {
+    if (published.code() != Code::kNoSpace) Fail(published);
+    return published;
+  }
+  stats.Add(Counter::kManifestRecords);
+  const std::shared_ptr<const ReadView> before = Pin().view;
+  Result<std::shared_ptr<const Version>> version =
+      BuildVersion(manifest_.state(), before->version.get(), *parts.backend, graveyard);
+  if (!version.ok()) {
+    Fail(version.status());
+    return version.status();
+  }
+  for (const auto& [id, family] : before->version->families) {
+    for (const RunRef& run : family->runs) {
+      for (const auto& table : run->tables) {
+        if (removed.contains(table->meta().number)) table->MarkObsolete();
+      }
+    }
+  }
+  InstallVersion(std::move(*version), flushed);
+  return {};
+}
+
+void Store::InstallVersion(std::shared_ptr<const Version> version, const MemSet* flushed) {
+  auto next = std::make_shared<ReadView>();
+  next->version = std::move(version);
+  std::shared_ptr<const ReadView> old;  // its last reference may free tables: outside the lock
+  MutexLock lock(view_mutex_);
+  if (view_ != nullptr) next->mems = view_->mems;
+  std::erase_if(next->mems, [&](const auto& mem) { return mem.get() == flushed; });
+  old = std::exchange(view_, std::move(next));
+}
+
+Status Store::InstallManifest(std::shared_ptr<MemSet> mem) {
+  MutexLock lock(manifest_mutex_);
+  TARN_ASSIGN(auto version, BuildVersion(manifest_.state(), nullptr, *parts.backend, graveyard));
+  auto view = std::make_shared<ReadView>();
+  view->version = std::move(version);
+  view->mems.push_back(std::move(mem));
+  RaiseTableNumber(manifest_.state().last().next_table);
+  store_id_ = manifest_.state().store_id();
+  MutexLock view_lock(view_mutex_);
+  view_ = std::move(view);
+  return {};
+}
+
+ManifestRecord Store::FullRecord(std::shared_ptr<const ReadView>* pinned) {
+  MutexLock lock(manifest_mutex_);
+  *pinned = Pin().view;
+  return manifest_.state().Full(1);
+}
+
+void Store::RaiseTableNumber(uint64_t at_least) {
+  uint64_t now = next_table_.load(std::memory_order_relaxed);
+  while (now < at_least && !next_table_.compare_exchange_weak(now, at_least, std::memory_order_relaxed)) {
+  }
+}
+
+Sequence Store::RegisterSnapshot() {
+  MutexLock lock(snapshots_mutex_);
+  const Sequence sequence = visible();
+  snapshots_.insert(sequence);
+  return sequence;
+}
+
+void Store::RegisterSnapshotAt(Sequence sequence) {
+  MutexLock lock(snapshots_mutex_);
+  snapshots_.insert(sequence);
+}
+
+void Store::ReleaseSnapshot(Sequence sequence) {
+  MutexLock lock(snapshots_mutex_);
+  const auto it = snapshots_.find(sequence);
+  CHECK(it != snapshots_.end());
+  snapshots_.erase(it);
+}
+
+std::vector<Sequence> Store::Retained() {
+  std::set<Sequence> all;
+  for (const NamedSnapshot& snapshot : NamedSnapshots()) all.insert(snapshot.sequence);
+  MutexLock lock(snapshots_mutex_);
+  all.insert(snapshots_.begin(), snapshots_.end());
+  return {all.begin(), all.end()};
+}
+
+std::vector<NamedSnapshot> Store::NamedSnapshots() {
+  MutexLock lock(manifest_mutex_);
+  std::vector<NamedSnapshot> list;
+  for (const auto& [name, s] : manifest_.state().snapshots()) list.push_back({name, s.sequence, s.created_wall_nanos});
+  return list;
+}
+
+size_t Store::snapshot_count() {
+  MutexLock lock(snapshots_mutex_);
+  return snapshots_.size();
+}
+
+Status Store::error() const {
+  if (!failed()) return {};
+  MutexLock lock(error_mutex_);
+  return error_;
+}
+
+void Store::Fail(const Status& why) {
+  {
+    MutexLock lock(error_mutex_);
+    if (!error_.ok()) return;
+    error_ = why.Annotate("the store is read-only until it is reopened");
+    failed_.store(true, std::memory_order_release);
+  }
+  parts.scheduler->Notify();
+}
+
+TableOptions Store::TableOptionsFor(bool last_level) const {
+  return {.block_bytes = settings.block_bytes,
+          .compression = last_level ? settings.last_level_compression : settings.compression,
+          .filter_bits_per_key = settings.filter_bits_per_key};
+}
+
+uint64_t Store::memtable_bytes() const {
+  return settings.memtable_bytes != 0 ? settings.memtable_bytes : settings.memory_bytes / 8;
+}
+
+void Store::SweepGraveyard() {
+  if (graveyard->empty()) return;
+  for (uint64_t number : graveyard->Exhume()) {
+    cache.EraseTable(number);
+    const Status deleted = parts.backend->Delete(TableBlobName(number));
+    // A blob that could not be deleted is an orphan that the next open removes.
+    if (!deleted.ok() && deleted.code() != Code::kNotFound) continue;
+  }
+}
+
+Status Store::UnknownFamily(uint32_t family) const {
+  return Status::Invalid("column family " + std::to_string(family) +
+                         " does not exist; use a handle from CreateFamily or FindFamily of this store");
+}
+
+}  // namespace tarn::kernel

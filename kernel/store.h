@@ -1,0 +1,116 @@
+// Store: the state that reading, writing and background work share: what the store consists of right now
+// (memtables and version), which sequence is visible, which snapshots must be kept, and the manifest.
+//
+// Invariants
+//   1. A reader pins a view and a sequence under one lock; everything with a sequence up to the pinned one is
+//      in the pinned view. (A memtable is in the view before the first change in it becomes visible.)
+//   2. Views only move forward: a table or memtable leaves the view only in the step that brings what replaces it.
+//   3. After Fail() every change is refused with that first error; reads go on.
+//
+// Threads: any. Lock order (docs/architecture.md): manifest_mutex_ before view_mutex_; snapshots_mutex_ last.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "format/table_builder.h"
+#include "kernel/block_cache.h"
+#include "kernel/manifest.h"
+#include "kernel/mem_set.h"
+#include "kernel/memory_budget.h"
+#include "kernel/read_engine.h"
+#include "kernel/statistics.h"
+#include "kernel/version.h"
+#include "tarn/components.h"
+#include "tarn/db.h"
+#include "tarn/settings.h"
+
+namespace tarn::kernel {
+
+struct ReadView {
+  std::vector<std::shared_ptr<MemSet>> mems;  // newest first; the first one takes the writes
+  std::shared_ptr<const Version> version;
+};
+
+class Store {
+ public:
+  Store(const Settings& settings, Components components);
+
+  struct Pinned {
+    std::shared_ptr<const ReadView> view;
+    Sequence sequence = 0;
+  };
+  Pinned Pin() const EXCLUDES(view_mutex_);
+  Sequence visible() const { return visible_.load(std::memory_order_acquire); }
+  void Show(Sequence last) { visible_.store(last, std::memory_order_release); }
+
+  // Puts `fresh` in front of the memtables; an empty one that it replaces is dropped.
+  void PushMemSet(std::shared_ptr<MemSet> fresh) EXCLUDES(view_mutex_);
+
+  // One step of the manifest: `edit` fills the delta (its scalars are set) and may refuse; then the record is
+  // published, and the view moves to the new version, leaving out `flushed` if it is given.
+  using EditFn = std::function<Status(ManifestRecord* delta, const ManifestState& state)>;
+  Status Edit(const EditFn& edit, const MemSet* flushed = nullptr) EXCLUDES(manifest_mutex_, view_mutex_);
+  // For opening: the manifest before anyone else can use it.
+  Manifest& manifest_for_open() NO_THREAD_SAFETY_ANALYSIS { return manifest_; }
+  Status InstallManifest(std::shared_ptr<MemSet> mem) EXCLUDES(manifest_mutex_, view_mutex_);
+  // A full record of the current version, and a pin on it.
+  ManifestRecord FullRecord(std::shared_ptr<const ReadView>* pinned) EXCLUDES(manifest_mutex_, view_mutex_);
+
+  uint64_t NewTableNumber() { return next_table_.fetch_add(1, std::memory_order_relaxed); }
+  void RaiseTableNumber(uint64_t at_least);
+
+  // Snapshots of this process. The sequence is visible and kept until released.
+  Sequence RegisterSnapshot() EXCLUDES(snapshots_mutex_);
+  void RegisterSnapshotAt(Sequence sequence) EXCLUDES(snapshots_mutex_);
+  void ReleaseSnapshot(Sequence sequence) EXCLUDES(snapshots_mutex_);
+  // Every sequence that merges must keep the view of: these, and the named ones.
+  std::vector<Sequence> Retained() EXCLUDES(manifest_mutex_, snapshots_mutex_);
+  std::vector<NamedSnapshot> NamedSnapshots() EXCLUDES(manifest_mutex_);
+  size_t snapshot_count() EXCLUDES(snapshots_mutex_);
+
+  Status error() const EXCLUDES(error_mutex_);
+  bool failed() const { return failed_.load(std::memory_order_acquire); }
+  void Fail(const Status& why) EXCLUDES(error_mutex_);  // the first one stays
+
+  TableOptions TableOptionsFor(bool last_level) const;
+  uint64_t memtable_bytes() const;  // size at which memtables are switched
+  // Deletes the blobs of tables nobody needs. Called by background work.
+  void SweepGraveyard();
+  // The family as people know it, for messages.
+  Status UnknownFamily(uint32_t family) const;
+
+  // The 16-byte identity; set once, when the store is opened.
+  const std::string& store_id() const { return store_id_; }
+
+  const Settings settings;
+  const Components parts;
+  MemoryBudget budget;
+  BlockCache cache;
+  Statistics stats;
+  const std::shared_ptr<Graveyard> graveyard = std::make_shared<Graveyard>();
+  std::unique_ptr<ReadEngine> reader;
+
+ private:
+  void InstallVersion(std::shared_ptr<const Version> version, const MemSet* flushed) EXCLUDES(view_mutex_);
+
+  std::string store_id_;
+  mutable Mutex manifest_mutex_;  // guards: the manifest, and the order in which versions are installed
+  Manifest manifest_ GUARDED_BY(manifest_mutex_);
+  mutable Mutex view_mutex_;      // guards: which view is current
+  std::shared_ptr<const ReadView> view_ GUARDED_BY(view_mutex_);
+  std::atomic<Sequence> visible_{0};
+  std::atomic<uint64_t> next_table_{1};
+  Mutex snapshots_mutex_;         // guards: the sequences snapshots of this process hold
+  std::multiset<Sequence> snapshots_ GUARDED_BY(snapshots_mutex_);
+  mutable Mutex error_mutex_;     // guards: the first error
+  Status error_ GUARDED_BY(error_mutex_);
+  std::atomic<bool> failed_{false};
+};
+
+}  // namespace tarn::kernel

@@ -1,0 +1,225 @@
+#include "kernel/write_path.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "kernel/batch.h"
+#include "kernel/constants.h"
+
+namespace tarn::kernel {
+
+struct WritePath::Writer {
+  const WriteBatch* batch = nullptr;                 // null: exclusive work
+  Durability durability = Durability::kNone;
+  const std::function<Status()>* alone = nullptr;    // validation or exclusive work: leads a group of its own
+  Status status;
+  bool done = false;
+  std::condition_variable turn;
+};
+
+WritePath::WritePath(Store& store, std::unique_ptr<WalWriter> wal, Hooks hooks)
+    : store_(store), hooks_(std::move(hooks)), wal_(std::move(wal)) {}
+
+Status WritePath::Write(const WriteBatch& batch, Durability durability, const std::function<Status()>& validate) {
+  Writer writer;
+  writer.batch = &batch;
+  writer.durability = durability;
+  if (validate) writer.alone = &validate;
+  return Enter(&writer);
+}
+
+Status WritePath::Exclusive(const std::function<Status()>& work) {
+  Writer writer;
+  writer.alone = &work;
+  return Enter(&writer);
+}
+
+Status WritePath::Enter(Writer* writer) {
+  std::vector<Writer*> group;
+  {
+    MutexLock lock(queue_mutex_);
+    queue_.push_back(writer);
+    std::unique_lock<std::mutex> waiting(queue_mutex_.native(), std::adopt_lock);
+    while (!writer->done && queue_.front() != writer) writer->turn.wait(waiting);
+    waiting.release();
+    if (writer->done) return writer->status;
+    group = TakeGroup(writer);
+  }
+  const Status status = Lead(group);
+  MutexLock lock(queue_mutex_);
+  for (Writer* member : group) {
+    DCHECK(queue_.front() == member);
+    queue_.pop_front();
+    if (member == writer) continue;
+    member->status = status;
+    member->done = true;
+    member->turn.notify_one();
+  }
+  if (!queue_.empty()) queue_.front()->turn.notify_one();
+  return status;
+}
+
+std::vector<WritePath::Writer*> WritePath::TakeGroup(Writer* leader) {
+  std::vector<Writer*> group;
+  uint64_t bytes = 0;
+  for (Writer* writer : queue_) {
+    if (writer != leader && (writer->alone != nullptr || leader->alone != nullptr || bytes > kMaxGroupBytes)) break;
+    group.push_back(writer);
+    if (writer->batch != nullptr) bytes += writer->batch->bytes().size();
+  }
+  return group;
+}
+
+Status WritePath::Lead(const std::vector<Writer*>& group) {
+  TARN_TRY(store_.error());
+  if (group.front()->alone != nullptr) TARN_TRY((*group.front()->alone)());
+  if (group.front()->batch == nullptr) return {};
+  return CommitGroup(group);
+}
+
+Status WritePath::CommitGroup(const std::vector<Writer*>& group) {
+  uint64_t bytes = 0, count = 0;
+  for (const Writer* writer : group) {
+    bytes += writer->batch->bytes().size();
+    count += writer->batch->count();
+  }
+  if (const uint64_t sleep = pacer_.Pay(bytes); sleep > 0) {
+    store_.parts.clock->SleepNanos(sleep);
+    store_.stats.Add(Counter::kWriteDelayNanos, sleep);
+  }
+  if (store_.Pin().view->mems.front()->memory_bytes() >= store_.memtable_bytes()) {
+    TARN_TRY(hooks_.wait_for_room());
+    TARN_TRY(SwitchMemSet());
+  }
+  const Sequence first = store_.visible() + 1;
+  TARN_TRY(AppendToLog(first, count, group));
+  const std::shared_ptr<const ReadView> view = store_.Pin().view;
+  MemSet* mem = view->mems.front().get();
+  if (count > 0) {
+    AddToMemtables(first, group, mem);
+    mem->set_last_sequence(first + count - 1);
+    mem->ChargeGrowth();
+    store_.cache.Shrink();
+    store_.Show(first + count - 1);
+  }
+  store_.stats.Add(Counter::kWrites, group.size());
+  store_.stats.Add(Counter::kWriteGroups);
+  store_.stats.Add(Counter::kWrittenBytes, bytes);
+  return {};
+}
+
+Status WritePath::AppendToLog(Sequence first, uint64_t count, const std::vector<Writer*>& group) {
+  payload_.clear();
+  AppendPayloadHeader(&payload_, first, count);
+  Durability durability = Durability::kNone;
+  for (const Writer* writer : group) {
+    payload_.append(writer->batch->bytes());
+    durability = std::max(durability, writer->durability);
+  }
+  MutexLock lock(wal_mutex_);
+  // An empty batch still asks for durability of what came before it.
+  const Status logged = count > 0 ? wal_->Append(payload_, durability)
+                        : durability == Durability::kPower ? wal_->Sync() : Status();
+  if (payload_.capacity() > 4 * kMaxGroupBytes) payload_ = std::string();  // do not keep one huge batch's memory
+  if (!logged.ok()) {
+    store_.Fail(logged);
+    return store_.error();
+  }
+  store_.stats.Add(Counter::kWalBytes, payload_.size());
+  if (durability == Durability::kPower) store_.stats.Add(Counter::kWalSyncs);
+  return {};
+}
+
+void WritePath::AddToMemtables(Sequence first, const std::vector<Writer*>& group, MemSet* mem) {
+  Sequence sequence = first;
+  for (const Writer* writer : group) {
+    std::string_view bytes = writer->batch->bytes();
+    BatchChange change;
+    while (!bytes.empty()) {
+      CHECK(NextChange(&bytes, &change));  // validated before it was queued
+      // A family that was dropped meanwhile takes its data along.
+      if (FamilyMem* family = mem->Find(change.family)) family->Add(change.kind, sequence, change.key, change.value);
+      ++sequence;
+    }
+  }
+}
+
+std::shared_ptr<MemSet> WritePath::NewMemSet(uint64_t first_wal) {
+  std::vector<uint32_t> families;
+  for (const auto& [id, family] : store_.Pin().view->version->families) families.push_back(id);
+  return std::make_shared<MemSet>(*store_.parts.memtable, families, first_wal, &store_.budget);
+}
+
+Status WritePath::SwitchMemSet() {
+  const std::shared_ptr<MemSet> full = store_.Pin().view->mems.front();
+  if (full->empty()) return {};
+  uint64_t segment = 0;
+  {
+    MutexLock lock(wal_mutex_);
+    Result<uint64_t> rotated = wal_->Rotate();
+    if (!rotated.ok()) {
+      store_.Fail(rotated.status());
+      return store_.error();
+    }
+    segment = *rotated;
+  }
+  store_.PushMemSet(NewMemSet(segment));
+  hooks_.memtable_switched();
+  return {};
+}
+
+Status WritePath::RestartMemSet() {
+  const std::shared_ptr<MemSet> current = store_.Pin().view->mems.front();
+  if (!current->empty()) return SwitchMemSet();
+  store_.PushMemSet(NewMemSet(current->first_wal()));
+  return {};
+}
+
+Status WritePath::SyncWal() {
+  MutexLock lock(wal_mutex_);
+  TARN_TRY(store_.error());
+  const Status synced = wal_->Sync();
+  if (!synced.ok()) {
+    store_.Fail(synced);
+    return store_.error();
+  }
+  store_.stats.Add(Counter::kWalSyncs);
+  return {};
+}
+
+Status WritePath::ReleaseWal(uint64_t first_needed) {
+  MutexLock lock(wal_mutex_);
+  return wal_->Release(first_needed);
+}
+
+Status WritePath::Close() {
+  MutexLock lock(wal_mutex_);
+  return wal_->Close();
+}
+
+uint64_t WritePath::wal_bytes() {
+  MutexLock lock(wal_mutex_);
+  return wal_->live_bytes();
+}
+
+Status ValidateBatch(const WriteBatch& batch, const Version& version, const Store& store) {
+  if (batch.bytes().size() > kMaxBatchBytes) {
+    return Status::Invalid("batch of " + std::to_string(batch.bytes().size()) + " bytes is over the limit of 2 GiB; split it");
+  }
+  std::string_view bytes = batch.bytes();
+  BatchChange change;
+  while (!bytes.empty()) {
+    CHECK(NextChange(&bytes, &change));  // WriteBatch builds nothing else
+    const bool range = change.kind == Kind::kRangeDelete;
+    if (change.key.size() > kMaxKeyBytes || (range && change.value.size() > kMaxKeyBytes)) {
+      return Status::Invalid("key of " + std::to_string(change.key.size()) + " bytes is over the limit of 64 KiB; keep it in the value");
+    }
+    if (change.value.size() > kMaxValueBytes) {
+      return Status::Invalid("value of " + std::to_string(change.value.size()) + " bytes is over the limit of 1 GiB; split it");
+    }
+    if (version.Find(change.family) == nullptr) return store.UnknownFamily(change.family);
+  }
+  return {};
+}
+
+}  // namespace tarn::kernel

@@ -1,0 +1,79 @@
+// WritePath: how a batch becomes durable, ordered and visible. The only place that gives out sequences.
+//
+// Group commit: writers queue up; the one at the head leads. It takes followers up to kMaxGroupBytes, gives
+// their changes consecutive sequences, appends them to the log as one record at the strongest durability any
+// of them asked for, adds them to the memtables, makes them visible, and wakes them. While a leader syncs, the
+// next group gathers: this is what makes many small power-safe writes cheap.
+//
+// Invariants
+//   1. Log before memtable, memtable before visible, visible before acknowledged.
+//   2. Sequences in the log ascend without gaps within a segment chain.
+//   3. After a failed log call nothing more is written: the store fails (Store::Fail), and what the failed record
+//      held is in doubt until recovery reads the log.
+//
+// Threads: any. Lock order: queue_mutex_ is never held while work is done; wal_mutex_ is taken by the leader,
+// by SyncWal and by Release, and nothing is taken under it.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/mutex.h"
+#include "kernel/pacer.h"
+#include "kernel/store.h"
+#include "tarn/write_batch.h"
+
+namespace tarn::kernel {
+
+class WritePath {
+ public:
+  struct Hooks {
+    std::function<void()> memtable_switched;  // there is something to flush
+    // Blocks while memtables hold as much memory as they may; an error when they cannot be emptied.
+    std::function<Status()> wait_for_room;
+  };
+  WritePath(Store& store, std::unique_ptr<WalWriter> wal, Hooks hooks);
+
+  // `validate`, if given, runs when all earlier commits are visible and nothing else is being committed; its
+  // error refuses the batch.
+  Status Write(const WriteBatch& batch, Durability durability, const std::function<Status()>& validate = nullptr);
+  // Runs `work` while no write is in progress.
+  Status Exclusive(const std::function<Status()>& work);
+  // Starts a new memtable set at a new log segment if the current set holds anything. Inside Exclusive only.
+  Status SwitchMemSet();
+  // Starts a new set for a changed list of families. Inside Exclusive only.
+  Status RestartMemSet();
+
+  Status SyncWal();
+  Status ReleaseWal(uint64_t first_needed);
+  Status Close();
+  uint64_t wal_bytes();
+  Pacer& pacer() { return pacer_; }
+
+ private:
+  struct Writer;
+  Status Enter(Writer* writer);
+  std::vector<Writer*> TakeGroup(Writer* leader) REQUIRES(queue_mutex_);
+  Status Lead(const std::vector<Writer*>& group);
+  Status CommitGroup(const std::vector<Writer*>& group);
+  Status AppendToLog(Sequence first, uint64_t count, const std::vector<Writer*>& group);
+  void AddToMemtables(Sequence first, const std::vector<Writer*>& group, MemSet* mem);
+  std::shared_ptr<MemSet> NewMemSet(uint64_t first_wal);
+
+  Store& store_;
+  const Hooks hooks_;
+  Pacer pacer_;
+  Mutex queue_mutex_;  // guards: who waits, in which order
+  std::deque<Writer*> queue_ GUARDED_BY(queue_mutex_);
+  Mutex wal_mutex_;    // guards: the log writer
+  std::unique_ptr<WalWriter> wal_ GUARDED_BY(wal_mutex_);
+  std::string payload_;  // the leader's
+};
+
+// Checks sizes and form of a batch before it is queued. Invalid names the change.
+Status ValidateBatch(const WriteBatch& batch, const Version& version, const Store& store);
+
+}  // namespace tarn::kernel

@@ -1,0 +1,151 @@
+#include "wal/replay.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "wal/record.h"
+#include "wal/segment_reader.h"
+
+namespace tarn::wal {
+namespace {
+
+constexpr size_t kListPage = 1000;
+constexpr std::string_view kNextStep = "; run `tarn check`, then restore the store from a backup";
+
+std::string Place(uint64_t segment, uint64_t offset) {
+  return SegmentName(segment) + ", offset " + std::to_string(offset) + ": ";
+}
+
+// How a segment ended.
+struct SegmentEnd {
+  uint64_t segment = 0;
+  uint64_t offset = 0;
+  uint64_t chain = 0;
+  bool sealed = false;
+  bool torn = false;  // bytes that are no record stand behind `offset`
+};
+
+class Replayer {
+ public:
+  Replayer(Backend& backend, std::string_view store_id, uint64_t first_segment, const WalStrategy::Visitor& visit)
+      : backend_(backend), store_id_(store_id), first_segment_(first_segment), visit_(visit) {}
+
+  Result<WalReplayEnd> Run() {
+    TARN_ASSIGN(const std::vector<ListedSegment> segments, ListSegments(backend_));
+    std::optional<SegmentEnd> last;
+    for (const ListedSegment& listed : segments) {
+      if (listed.number < first_segment_) continue;
+      TARN_ASSIGN(last, ReplaySegment(listed.number, last));
+    }
+    const uint64_t after_last = segments.empty() ? 1 : segments.back().number + 1;
+    end_.next_segment = std::max(first_segment_, after_last);
+    end_.torn_tail = last.has_value() && last->torn;
+    return end_;
+  }
+
+ private:
+  Result<SegmentEnd> ReplaySegment(uint64_t segment, const std::optional<SegmentEnd>& before) {
+    Result<std::unique_ptr<BlobReader>> blob = backend_.Open(SegmentName(segment));
+    if (!blob.ok() && blob.status().code() == Code::kNotFound) {
+      return Status::Unavailable(SegmentName(segment) + ": the log segment was deleted while the log was read, by "
+                                 "the live writer of this store; open it again");
+    }
+    if (!blob.ok()) return blob.status();
+    SegmentReader reader(**blob, store_id_, segment);
+    TARN_ASSIGN(const std::optional<SegmentHeader> header, reader.ReadHeader());
+    if (!header.has_value()) return EndAtDamage(&reader, segment);
+    TARN_TRY(CheckLink(segment, header->previous, before));
+    return ReplayRecords(&reader, segment);
+  }
+
+  // A segment that continues another was started after that one was durable up to its seal.
+  Status CheckLink(uint64_t segment, const SegmentLink& previous, const std::optional<SegmentEnd>& before) const {
+    if (previous.segment == 0) return Status::Ok();
+    if (!before.has_value() && previous.segment < first_segment_) return Status::Ok();  // it was released
+    if (!before.has_value() || before->segment != previous.segment) {
+      return Status::Corruption(SegmentName(previous.segment) + ", offset 0: the log segment is missing, but " +
+                                SegmentName(segment) + " continues it" + std::string(kNextStep));
+    }
+    if (!before->sealed || before->offset != previous.end_offset || before->chain != previous.chain) {
+      return Status::Corruption(Place(before->segment, before->offset) + "the log segment does not end as " +
+                                SegmentName(segment) + ", which continues it, states (sealed, " +
+                                std::to_string(previous.end_offset) + " bytes)" + std::string(kNextStep));
+    }
+    return Status::Ok();
+  }
+
+  Result<SegmentEnd> ReplayRecords(SegmentReader* reader, uint64_t segment) {
+    for (;;) {
+      std::string_view payload;
+      TARN_ASSIGN(const SegmentReader::Item item, reader->Next(&payload));
+      switch (item) {
+        case SegmentReader::Item::kData:
+          TARN_TRY(visit_(segment, payload));
+          ++end_.records;
+          end_.bytes += payload.size();
+          break;
+        case SegmentReader::Item::kSeal:
+          if (reader->offset() != reader->size()) {
+            return Status::Corruption(Place(segment, reader->offset()) + "bytes stand behind the seal of the log "
+                                      "segment" + std::string(kNextStep));
+          }
+          return SegmentEnd{segment, reader->offset(), reader->chain(), true, false};
+        case SegmentReader::Item::kEnd:
+          return SegmentEnd{segment, reader->offset(), reader->chain(), false, false};
+        case SegmentReader::Item::kBad:
+          return EndAtDamage(reader, segment);
+      }
+    }
+  }
+
+  // No valid header or record stands at the reader's place.
+  static Result<SegmentEnd> EndAtDamage(SegmentReader* reader, uint64_t segment) {
+    TARN_ASSIGN(const std::optional<uint64_t> witness, reader->FindWitnessBehind());
+    if (witness.has_value()) {
+      return Status::Corruption(Place(segment, reader->offset()) + "what was written here does not read back, but " +
+                                "the record at offset " + std::to_string(*witness) + " states that it was durable" +
+                                std::string(kNextStep));
+    }
+    return SegmentEnd{segment, reader->offset(), reader->chain(), false, reader->offset() < reader->size()};
+  }
+
+  Backend& backend_;
+  const std::string store_id_;
+  const uint64_t first_segment_;
+  const WalStrategy::Visitor& visit_;
+  WalReplayEnd end_;
+};
+
+}  // namespace
+
+Result<std::vector<ListedSegment>> ListSegments(Backend& backend) {
+  std::vector<ListedSegment> segments;
+  std::string after;
+  for (bool more = true; more;) {
+    TARN_ASSIGN(const ListPage page, backend.List(kNamePrefix, after, kListPage));
+    for (const BlobInfo& blob : page.blobs) {
+      const std::optional<uint64_t> number = SegmentNumber(blob.name);
+      if (!number.has_value()) {
+        return Status::Corruption(blob.name + ", offset 0: this is no segment of a segmented log; open the store "
+                                  "with the WAL strategy that wrote it, or move the file away");
+      }
+      segments.push_back({*number, blob.size});
+    }
+    more = page.more && !page.blobs.empty();
+    if (more) after = page.blobs.back().name;
+  }
+  return segments;
+}
+
+Result<WalReplayEnd> ReplaySegments(Backend& backend, std::string_view store_id, uint64_t first_segment,
+                                    const WalStrategy::Visitor& visit) {
+  if (store_id.size() != kStoreIdBytes) {
+    return Status::Invalid("wal: a store id has 16 bytes, not " + std::to_string(store_id.size()) +
+                           "; pass the one that the store was created with");
+  }
+  return Replayer(backend, store_id, first_segment, visit).Run();
+}
+
+}  // namespace tarn::wal
