@@ -1,7 +1,7 @@
 // Arena: memory that is handed out piece by piece, by many threads at once, and freed as a whole.
 //
 // A piece is cut from the current block with one atomic add. When the block is used up, one thread at a time
-// fetches the next under a mutex. Blocks double from 64 KiB to 1 MiB, and the first is fetched with the first
+// fetches the next under a mutex. Blocks double from 4 KiB to 1 MiB, and the first is fetched with the first
 // piece: an arena that was never used holds nothing, a small one little, a large one few blocks.
 //
 // A request of more than a quarter of a block gets a block of its own size, so at most a quarter of a block is
@@ -23,7 +23,7 @@ namespace tarn {
 class Arena {
  public:
   static constexpr size_t kAlignment = 8;
-  static constexpr size_t kFirstBlockBytes = 64 << 10;
+  static constexpr size_t kFirstBlockBytes = 4 << 10;
   static constexpr size_t kLargestBlockBytes = 1 << 20;
 
   Arena() = default;

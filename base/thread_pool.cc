@@ -8,7 +8,8 @@
 
 namespace tarn {
 
-ThreadPool::ThreadPool(uint32_t threads, std::string name) : limit_(threads < 1 ? 1 : threads), name_(std::move(name)) {}
+ThreadPool::ThreadPool(uint32_t threads, std::string name)
+    : limit_(threads < 1 ? 1 : threads), name_(std::move(name)) {}
 
 ThreadPool::~ThreadPool() {
   {

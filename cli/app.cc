@@ -60,10 +60,10 @@ std::vector<std::string> NamesOf(const std::string& names) {
 }
 
 const std::vector<Verb::OptionText>& CommonOptions() {
-  static const auto* const kOptions = new std::vector<Verb::OptionText>{
-      {"--lake", "URL", "the lake: a path or file:// URL (default: $TARN_LAKE)"},
-      {"-q,--quiet", "", "no progress and no closing remarks"},
-      {"--help", "", "this text"}};
+  static const auto* const kOptions =
+      new std::vector<Verb::OptionText>{{"--lake", "URL", "the lake: a path or file:// URL (default: $TARN_LAKE)"},
+                                        {"-q,--quiet", "", "no progress and no closing remarks"},
+                                        {"--help", "", "this text"}};
   return *kOptions;
 }
 
@@ -208,9 +208,9 @@ std::string CommandLine::VerbIn(const std::vector<std::string>& args, std::strin
       if (!family.empty() && full.starts_with(family + " ")) candidates.push_back(full.substr(family.size() + 1));
     }
     const std::string near = Nearest(args[i], candidates);
-    *error = fmt::format("{}: no such verb; {}see: tarn {}--help", Escape(Unshield(args[i])),
-                         near.empty() ? "" : fmt::format("did you mean '{}'? ", near),
-                         family.empty() ? "" : family + " ");
+    *error =
+        fmt::format("{}: no such verb; {}see: tarn {}--help", Escape(Unshield(args[i])),
+                    near.empty() ? "" : fmt::format("did you mean '{}'? ", near), family.empty() ? "" : family + " ");
     return family;
   }
   return family;

@@ -113,7 +113,8 @@ Result<lake::View*> Context::ViewAt(const std::string& snapshot) {
   auto view = lake->At(snapshot);
   if (!view.ok() && view.status().code() == Code::kNotFound) {
     return Status(Code::kNotFound,
-                  fmt::format("no snapshot named '{}'; list them with: tarn snapshot list", Escape(snapshot)), ENOENT);
+                  fmt::format("no snapshot named '{}'; list them with: tarn snapshot list", Escape(snapshot)),
+                  ENOENT);
   }
   TARN_ASSIGN(snapshot_view_, std::move(view));
   return snapshot_view_.get();
@@ -128,9 +129,7 @@ lake::LogRecord Context::LogRecordOf(uint64_t files, uint64_t bytes) const {
   return record;
 }
 
-Status Context::Record(uint64_t files, uint64_t bytes) {
-  return lake->AppendLog(LogRecordOf(files, bytes)).status();
-}
+Status Context::Record(uint64_t files, uint64_t bytes) { return lake->AppendLog(LogRecordOf(files, bytes)).status(); }
 
 int Conclude(Context& context, const std::string& verb, Status status) {
   const Status written = context.out.Flush();

@@ -75,9 +75,9 @@ class Context {
 
   Output out, err;
   Caller caller;
-  std::string location;          // the lake as the user named it ($TARN_LAKE or --lake); empty: not given
-  lake::Lake* lake = nullptr;    // set for verbs that work on an open lake
-  std::string lake_directory;    // its directory, absolute
+  std::string location;        // the lake as the user named it ($TARN_LAKE or --lake); empty: not given
+  lake::Lake* lake = nullptr;  // set for verbs that work on an open lake
+  std::string lake_directory;  // its directory, absolute
   bool quiet = false;
   std::shared_ptr<Clock> clock;
 
@@ -85,6 +85,8 @@ class Context {
   Status Check() const;
   // The lake now (empty name), or as of a snapshot. Lives as long as the context.
   Result<lake::View*> ViewAt(const std::string& snapshot);
+  // Before the lake is closed.
+  void DropViews() { snapshot_view_.reset(); }
   // Appends the command's record to the lake's log.
   Status Record(uint64_t files, uint64_t bytes);
   lake::LogRecord LogRecordOf(uint64_t files, uint64_t bytes) const;

@@ -108,12 +108,14 @@ Status WriteAll(int fd, std::string_view bytes, uint64_t offset, std::string_vie
 
 Result<bool> IsWithin(int inner, int outer) {
   struct stat wanted, here, above;
-  if (fstat(outer, &wanted) != 0 || fstat(inner, &here) != 0) return LocalError(errno, "directory", "cannot look at it");
+  if (fstat(outer, &wanted) != 0 || fstat(inner, &here) != 0)
+    return LocalError(errno, "directory", "cannot look at it");
   UniqueFd at;
   int current = inner;
   while (!SameFile(here, wanted)) {
     UniqueFd up = OpenAt(current, "..", O_PATH | O_DIRECTORY);
-    if (!up.ok() || fstat(up.get(), &above) != 0) return LocalError(errno, "..", "cannot look at the directory above");
+    if (!up.ok() || fstat(up.get(), &above) != 0)
+      return LocalError(errno, "..", "cannot look at the directory above");
     if (SameFile(above, here)) return false;  // the root
     here = above;
     at = std::move(up);

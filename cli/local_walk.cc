@@ -18,8 +18,9 @@ struct Level {
 };
 
 Status CannotLook(int error, const std::string& shown) {
-  return LocalError(error, shown, error == EMFILE ? "the tree is deeper than this process may open; raise ulimit -n"
-                                                  : "check the path and its permissions");
+  return LocalError(error, shown,
+                    error == EMFILE ? "the tree is deeper than this process may open; raise ulimit -n"
+                                    : "check the path and its permissions");
 }
 
 }  // namespace

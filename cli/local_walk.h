@@ -16,7 +16,7 @@ struct LocalNode {
   std::string name;   // for the start: the path the user gave
   std::string shown;  // for messages: the way from the start
   struct stat st = {};
-  int fd = -1;        // directories: open; else -1
+  int fd = -1;  // directories: open; else -1
   int depth = 0;
 };
 

@@ -48,8 +48,8 @@ class Walk {
 
   Status Follow(lake::Ino link) {
     if (++links_ > kMaxLinks) {
-      return {Code::kInvalid, fmt::format("{}: too many levels of symbolic links; name the file itself", Escape(typed_)),
-              ELOOP};
+      return {Code::kInvalid,
+              fmt::format("{}: too many levels of symbolic links; name the file itself", Escape(typed_)), ELOOP};
     }
     TARN_ASSIGN(const std::string target, view_.ReadLink(link));
     if (target.starts_with('/')) chain_.resize(1);
@@ -82,8 +82,11 @@ std::string LakePath::text() const { return TextOf(parts, parts.size()); }
 
 Result<LakePath> ParseLakePath(std::string_view text) {
   if (!text.starts_with('/')) {
+    const bool plain = !text.empty() && text.find("..") == std::string_view::npos;
     return Status(Code::kInvalid,
-                  fmt::format("'{}': paths in the lake are absolute; write /{}", Escape(text), Escape(text)), EINVAL);
+                  fmt::format("'{}': paths in the lake are absolute; write {}", Escape(text),
+                              plain ? "/" + Escape(text) : "it from the root, like /data/x"),
+                  EINVAL);
   }
   LakePath path;
   for (size_t at = 0; at < text.size();) {
@@ -93,7 +96,8 @@ Result<LakePath> ParseLakePath(std::string_view text) {
     if (part.empty() || part == ".") continue;
     if (part == "..") {
       return Status(Code::kInvalid,
-                    fmt::format("{}: '..' has no place in a lake path; write the path without it", Escape(text)), EINVAL);
+                    fmt::format("{}: '..' has no place in a lake path; write the path without it", Escape(text)),
+                    EINVAL);
     }
     if (part.size() > lake::kMaxName) {
       return Status(Code::kInvalid,

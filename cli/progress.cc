@@ -42,9 +42,7 @@ void Progress::Set(uint64_t bytes, uint64_t items) {
   if (!context_.quiet) Show();
 }
 
-double Progress::Seconds() const {
-  return static_cast<double>(context_.clock->MonotonicNanos() - started_ns_) / 1e9;
-}
+double Progress::Seconds() const { return static_cast<double>(context_.clock->MonotonicNanos() - started_ns_) / 1e9; }
 
 void Progress::Show() {
   const uint64_t now = context_.clock->MonotonicNanos();
@@ -91,7 +89,8 @@ std::string Progress::Line(double seconds) const {
 
 std::string RateText(uint64_t bytes, double seconds) {
   if (seconds < 0.01) return fmt::format("in {:.3f} s", seconds);
-  return fmt::format("in {:.2f} s, {}/s", seconds, HumanBytes(static_cast<uint64_t>(static_cast<double>(bytes) / seconds)));
+  return fmt::format("in {:.2f} s, {}/s", seconds,
+                     HumanBytes(static_cast<uint64_t>(static_cast<double>(bytes) / seconds)));
 }
 
 }  // namespace tarn::cli

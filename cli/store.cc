@@ -33,7 +33,8 @@ Result<std::string> DirectoryOf(const std::string& location) {
   if (location.starts_with(kFileScheme)) {
     const std::string path = location.substr(kFileScheme.size());
     if (path.starts_with('/')) return path;
-    return Status::Invalid(fmt::format("{}: a file:// URL holds an absolute path; write file:///path", Escape(location)));
+    return Status::Invalid(
+        fmt::format("{}: a file:// URL holds an absolute path; write file:///path", Escape(location)));
   }
   const size_t colon = location.find("://");
   if (colon != std::string::npos && location.find('/') > colon) {
@@ -50,8 +51,9 @@ Result<Found> LookAt(const std::string& directory) {
     return LocalError(errno, directory, "check the path and its permissions");
   }
   if (!S_ISDIR(st.st_mode)) {
-    return Status(Code::kInvalid, fmt::format("{}: not a directory; a lake is a directory, name another path",
-                                              Escape(directory)), ENOTDIR);
+    return Status(Code::kInvalid,
+                  fmt::format("{}: not a directory; a lake is a directory, name another path", Escape(directory)),
+                  ENOTDIR);
   }
   UniqueFd fd = OpenAt(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY);
   if (!fd.ok()) return LocalError(errno, directory, "check its permissions");
@@ -77,12 +79,14 @@ Result<std::unique_ptr<lake::Lake>> InitLake(const std::string& location, const 
   TARN_ASSIGN(const Found found, LookAt(directory));
   if (found == Found::kStore) {
     return Status(Code::kInvalid,
-                  fmt::format("{}: there is a store already; use it, or name another path", Escape(location)), EEXIST);
+                  fmt::format("{}: there is a lake or store already; use it, or name another path", Escape(location)),
+                  EEXIST);
   }
   if (found == Found::kSomethingElse) {
-    return Status(Code::kInvalid,
-                  fmt::format("{}: the directory is not empty and is no lake; name an empty or new one",
-                              Escape(location)), ENOTEMPTY);
+    return Status(
+        Code::kInvalid,
+        fmt::format("{}: the directory is not empty and is no lake; name an empty or new one", Escape(location)),
+        ENOTEMPTY);
   }
   TARN_ASSIGN(Components components, ComponentsOf(directory, true, holder));
   return lake::Lake::Init(std::move(components), {});
@@ -92,8 +96,8 @@ Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access
   TARN_ASSIGN(const std::string directory, DirectoryOf(location));
   TARN_ASSIGN(const Found found, LookAt(directory));
   if (found == Found::kSomethingElse) {
-    return Status::Invalid(fmt::format("{}: the directory is not empty and is no store; name another one",
-                                       Escape(location)));
+    return Status::Invalid(
+        fmt::format("{}: the directory is not empty and is no store; name another one", Escape(location)));
   }
   if (found != Found::kStore && access != Access::kCreate) {
     return Status::NotFound(fmt::format("no store at {}; the first write makes one: tarn --lake {} kv put KEY VALUE",
@@ -111,8 +115,8 @@ Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access
   settings.read_only = access == Access::kRead;
   TARN_ASSIGN(auto db, DB::Open(settings, std::move(components)));
   if (db->ListFamilies().size() > 1) {
-    return Status::Invalid(fmt::format("{}: a lake lives there, no plain store; kv works on a store of its own",
-                                       Escape(location)));
+    return Status::Invalid(
+        fmt::format("{}: a lake lives there, no plain store; kv works on a store of its own", Escape(location)));
   }
   return db;
 }
@@ -124,13 +128,12 @@ Result<std::shared_ptr<Backend>> OpenBackend(const std::string& directory) {
   return local::OpenLocal(directory, options);
 }
 
-Status NoLocation() {
-  return {Code::kInvalid, "which lake? name it with --lake PATH or in $TARN_LAKE", EINVAL};
-}
+Status NoLocation() { return {Code::kInvalid, "which lake? name it with --lake PATH or in $TARN_LAKE", EINVAL}; }
 
 Status NoLakeAt(const std::string& location) {
-  return {Code::kNotFound, fmt::format("no lake at {}; create one with: tarn --lake {} init", Escape(location),
-                                       ShellQuote(location)), ENOENT};
+  return {Code::kNotFound,
+          fmt::format("no lake at {}; create one with: tarn --lake {} init", Escape(location), ShellQuote(location)),
+          ENOENT};
 }
 
 }  // namespace tarn::cli

@@ -149,8 +149,8 @@ Result<std::string> Unescape(std::string_view text) {
     char byte = 0;
     const size_t taken = UnescapeOne(text.substr(i + 1), &byte);
     if (taken == 0) {
-      return Status::Invalid(fmt::format("'{}': bad escape at byte {}; write \\\\ for a backslash, \\xNN for any byte",
-                                         EscapeControls(text), i));
+      return Status::Invalid(fmt::format(
+          "'{}': bad escape at byte {}; write \\\\ for a backslash, \\xNN for any byte", EscapeControls(text), i));
     }
     out += byte;
     i += taken;

@@ -52,12 +52,14 @@ class Importer {
 
  private:
   Status Enter(const LocalNode& node) {
-    const Status status = Add(node, node.depth == 0 ? top_name_ : node.name);
-    if (status.ok()) progress_.Add(0, 1);
-    return At(node.shown, status);
+    auto added = Add(node, node.depth == 0 ? top_name_ : node.name);
+    if (!added.ok()) return At(node.shown, added.status());
+    progress_.Add(0, *added ? 1 : 0);
+    return {};
   }
 
-  Status Add(const LocalNode& node, const std::string& name) {
+  // False: the file vanished before it could be read.
+  Result<bool> Add(const LocalNode& node, const std::string& name) {
     const lake::Owner owner = {node.st.st_uid, node.st.st_gid};
     if (S_ISDIR(node.st.st_mode)) {
       if (node.st.st_dev == storage_.st_dev && node.st.st_ino == storage_.st_ino) {
@@ -65,14 +67,17 @@ class Importer {
       }
       TARN_ASSIGN(const lake::Attr made, lake_.MakeDir(parents_.back(), name, node.st.st_mode, owner));
       parents_.push_back(made.ino);
-      return {};
+      return true;
     }
     const FileId id = {node.st.st_dev, node.st.st_ino};
     const auto known = links_.find(id);
-    if (known != links_.end()) return lake_.Link(known->second, parents_.back(), name).status();
+    if (known != links_.end()) {
+      TARN_TRY(lake_.Link(known->second, parents_.back(), name).status());
+      return true;
+    }
     TARN_ASSIGN(const lake::Attr made, Make(node, name, owner));
     if (made.ino != 0 && node.st.st_nlink > 1) links_[id] = made.ino;
-    return {};
+    return made.ino != 0;
   }
 
   // An attr with ino 0: the file vanished, nothing was made.
@@ -102,7 +107,8 @@ class Importer {
     struct stat st;
     if (fstat(fd.get(), &st) != 0) return LocalError(errno, node.shown, "cannot look at it");
     if (!S_ISREG(st.st_mode)) {
-      return Status::Invalid(fmt::format("{}: changed its type while it was imported; run it again", Escape(node.shown)));
+      return Status::Invalid(
+          fmt::format("{}: changed its type while it was imported; run it again", Escape(node.shown)));
     }
     TARN_ASSIGN(const lake::Attr made, lake_.Create(parents_.back(), name, st.st_mode, 0, owner));
     TARN_TRY(CopyContent(fd.get(), st, made.ino, node.shown));
@@ -211,7 +217,8 @@ Status CheckApart(const Context& context, const std::string& source, struct stat
   }
   UniqueFd from = OpenAt(context.caller.cwd_fd, source, O_PATH | O_NOFOLLOW);
   struct stat st;
-  if (!from.ok() || fstat(from.get(), &st) != 0) return LocalError(errno, source, "nothing to import; check the path");
+  if (!from.ok() || fstat(from.get(), &st) != 0)
+    return LocalError(errno, source, "nothing to import; check the path");
   if (!S_ISDIR(st.st_mode)) {
     const size_t slash = source.find_last_of('/');
     const std::string above = slash == std::string::npos ? "." : source.substr(0, slash + 1);
@@ -219,8 +226,10 @@ Status CheckApart(const Context& context, const std::string& source, struct stat
     if (!from.ok()) return LocalError(errno, above, "check the path");
   }
   TARN_ASSIGN(const bool inside, IsWithin(from.get(), lake.get()));
-  const bool around = S_ISDIR(st.st_mode) && IsWithin(lake.get(), from.get()).ok() &&
-                      *IsWithin(lake.get(), from.get());
+  bool around = false;
+  if (S_ISDIR(st.st_mode)) {
+    TARN_ASSIGN(around, IsWithin(lake.get(), from.get()));
+  }
   if (inside || around) {
     return Status::Invalid(fmt::format("{}: {} the lake's own storage; import a tree apart from it", Escape(source),
                                        inside ? "is part of" : "holds"));
@@ -235,8 +244,7 @@ Status ImportOne(Context& context, const ImportOptions& options, const std::stri
   TARN_TRY(Importer(context, progress, storage).Run(source, stage.ino(), target.name));
   const auto mode = options.replace ? lake::RenameMode::kReplace : lake::RenameMode::kNoReplace;
   const lake::LogRecord record = context.LogRecordOf(progress.items() - items, progress.bytes() - bytes);
-  return At(target.path,
-            context.lake->Publish(stage.ino(), target.name, target.parent, target.name, mode, record));
+  return At(target.path, context.lake->Publish(stage.ino(), target.name, target.parent, target.name, mode, record));
 }
 
 }  // namespace
@@ -252,8 +260,8 @@ Status Import(Context& context, const ImportOptions& options, const Operands& op
     TARN_ASSIGN(const std::string name, NameOf(context, operands[i]));
     TARN_ASSIGN(const Spot target, FindTarget(context.lake->Head(), dest, name, count > 1));
     if (target.existing.has_value() && !options.replace) {
-      return {Code::kInvalid, fmt::format("{}: exists already; use --replace, or name another path",
-                                          Escape(target.path)), EEXIST};
+      return {Code::kInvalid,
+              fmt::format("{}: exists already; use --replace, or name another path", Escape(target.path)), EEXIST};
     }
     // The total is for the time left on a terminal and for a preview; else the walk is saved.
     if (options.dry_run || (context.err.terminal() && !context.quiet)) {

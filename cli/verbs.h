@@ -5,16 +5,16 @@
 
 namespace tarn::cli {
 
-void AddLakeVerbs(CommandLine& line);        // init check stats df
-void AddReadVerbs(CommandLine& line);        // ls stat cat
-void AddTreeVerbs(CommandLine& line);        // tree du
-void AddChangeVerbs(CommandLine& line);      // mkdir rm mv ln
-void AddTransferVerbs(CommandLine& line);    // import export cp
-void AddHistoryVerbs(CommandLine& line);     // log snapshot
-void AddMountVerbs(CommandLine& line);       // mount umount
-void AddStoreVerbs(CommandLine& line);       // kv
-void AddDumpVerb(CommandLine& line);         // dump
-void AddDoctorVerb(CommandLine& line);       // doctor
-void AddCompletionVerb(CommandLine& line);   // completion version
+void AddLakeVerbs(CommandLine& line);       // init check stats df
+void AddReadVerbs(CommandLine& line);       // ls stat cat
+void AddTreeVerbs(CommandLine& line);       // tree du
+void AddChangeVerbs(CommandLine& line);     // mkdir rm mv ln
+void AddTransferVerbs(CommandLine& line);   // import export cp
+void AddHistoryVerbs(CommandLine& line);    // log snapshot
+void AddMountVerbs(CommandLine& line);      // mount umount
+void AddStoreVerbs(CommandLine& line);      // kv
+void AddDumpVerb(CommandLine& line);        // dump
+void AddDoctorVerb(CommandLine& line);      // doctor
+void AddCompletionVerb(CommandLine& line);  // completion version
 
 }  // namespace tarn::cli

@@ -30,7 +30,8 @@ Result<uint32_t> ParseMode(const std::string& text) {
   uint32_t mode = 0;
   for (const char c : text) {
     if (c < '0' || c > '7' || mode > 0777) {
-      return Status(Code::kInvalid, fmt::format("{}: not a mode; write it in octal, like 0755", Escape(text)), EINVAL);
+      return Status(Code::kInvalid, fmt::format("{}: not a mode; write it in octal, like 0755", Escape(text)),
+                    EINVAL);
     }
     mode = mode * 8 + static_cast<uint32_t>(c - '0');
   }
@@ -47,10 +48,12 @@ Status MakePath(Context& context, const LakePath& path, uint32_t mode, bool pare
     if (spot.existing.has_value()) {
       // Through a link, as mkdir -p: a link to a directory is a directory.
       TARN_ASSIGN(const lake::Attr there, Find(view, prefix, true));
-      if (!S_ISDIR(there.mode)) return {Code::kInvalid, fmt::format("{}: a file is there already; name another path",
-                                                                    Escape(spot.path)), EEXIST};
-      if (!parents) return {Code::kInvalid, fmt::format("{}: exists already; nothing to do, or use -p",
-                                                        Escape(spot.path)), EEXIST};
+      if (!S_ISDIR(there.mode))
+        return {Code::kInvalid, fmt::format("{}: a file is there already; name another path", Escape(spot.path)),
+                EEXIST};
+      if (!parents)
+        return {Code::kInvalid, fmt::format("{}: exists already; nothing to do, or use -p", Escape(spot.path)),
+                EEXIST};
       continue;
     }
     const bool last = depth == path.parts.size();
@@ -143,12 +146,15 @@ Result<Move> PlanMove(lake::View& view, const std::string& source, const LakePat
   TARN_ASSIGN(move.to, FindTarget(view, dest, BaseName(path), into));
   if (!move.to.existing.has_value()) return move;
   if (move.to.existing->ino == move.from.existing->ino) {
-    return Status(Code::kInvalid, fmt::format("{}: is the same file as {}; nothing to do", Escape(move.from.path),
-                                              Escape(move.to.path)), EINVAL);
+    return Status(
+        Code::kInvalid,
+        fmt::format("{}: is the same file as {}; nothing to do", Escape(move.from.path), Escape(move.to.path)),
+        EINVAL);
   }
   if (!force) {
-    return Status(Code::kInvalid, fmt::format("{}: exists already; replace it with -f, or name another path",
-                                              Escape(move.to.path)), EEXIST);
+    return Status(Code::kInvalid,
+                  fmt::format("{}: exists already; replace it with -f, or name another path", Escape(move.to.path)),
+                  EEXIST);
   }
   return move;
 }
@@ -171,7 +177,8 @@ Status Mv(Context& context, const MvOptions& options, const Operands& operands) 
   uint64_t moved = 0;
   const auto mode = options.force ? lake::RenameMode::kReplace : lake::RenameMode::kNoReplace;
   for (const Move& move : moves) {
-    status = At(move.from.path, context.lake->Rename(move.from.parent, move.from.name, move.to.parent, move.to.name, mode));
+    status = At(move.from.path,
+                context.lake->Rename(move.from.parent, move.from.name, move.to.parent, move.to.name, mode));
     if (!status.ok()) break;
     ++moved;
   }

@@ -126,8 +126,8 @@ class Lister {
   void Detail(const lake::Attr& attr) {
     std::string size = options_.human ? ShortBytes(attr.size) : fmt::format("{}", attr.size);
     if (S_ISCHR(attr.mode) || S_ISBLK(attr.mode)) size = fmt::format("{}, {}", major(attr.rdev), minor(attr.rdev));
-    context_.out.Print("{} {:>3} {:<8} {:<8} {:>10} {} ", ModeString(attr.mode), attr.nlink, User(attr.uid),
-                       attr.gid, size, TimeText(attr.mtime_ns));
+    context_.out.Print("{} {:>3} {:<8} {:<8} {:>10} {} ", ModeString(attr.mode), attr.nlink, User(attr.uid), attr.gid,
+                       size, TimeText(attr.mtime_ns));
   }
 
   const std::string& User(uint32_t uid) {
@@ -193,7 +193,8 @@ void PrintStat(Context& context, const Json& object, const lake::Attr& attr) {
   out.Print("Access: {}\nModify: {}\nChange: {}\n Birth: {}\n", TimeNanos(attr.atime_ns), TimeNanos(attr.mtime_ns),
             TimeNanos(attr.ctime_ns), TimeNanos(attr.btime_ns));
   for (const Json& xattr : object["xattrs"]) {
-    out.Print(" Xattr: {} = {}\n", Escape(xattr["name"].get<std::string>()), Escape(xattr["value"].get<std::string>()));
+    out.Print(" Xattr: {} = {}\n", Escape(xattr["name"].get<std::string>()),
+              Escape(xattr["value"].get<std::string>()));
   }
 }
 
@@ -221,8 +222,10 @@ Status Cat(Context& context, const std::string& at, const Operands& operands) {
   for (const Node& node : nodes) {
     if (S_ISDIR(node.attr.mode)) return IsADirectory(node.path, "cat prints files; see: tarn ls");
     if (!S_ISREG(node.attr.mode)) {
-      return {Code::kInvalid, fmt::format("{}: a {} has no content; name a regular file", Escape(node.path),
-                                          TypeName(node.attr.mode)), EINVAL};
+      return {
+          Code::kInvalid,
+          fmt::format("{}: a {} has no content; name a regular file", Escape(node.path), TypeName(node.attr.mode)),
+          EINVAL};
     }
   }
   std::vector<char> buffer(kReadBytes);

@@ -8,6 +8,9 @@ add_compile_options(-Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wno-missi
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   add_compile_options(-Wthread-safety -Wno-unused-private-field)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(-Wno-restrict)  # false positives of g++ 12 in std::string (GCC bug 105651)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND (TARN_ASAN OR TARN_TSAN))
   add_compile_options(-Wno-maybe-uninitialized -Wno-tsan)  # g++ 12 reports false ones under sanitizers
 endif()

@@ -12,12 +12,15 @@ namespace {
 
 constexpr uint32_t kLineBytes = 64;
 constexpr uint32_t kLineBits = kLineBytes * 8;
+constexpr uint64_t kMaxLines = 1 << 24;  // 1 GiB, which a block can hold; more keys only make it less exact
 constexpr uint32_t kMaxProbes = 30;
 constexpr uint32_t kGolden = 0x9e3779b9;  // 2^32 / golden ratio: spreads the high bits
 
 // The best number of bits a key is bits_per_key * ln 2 = 0.69 in an unblocked filter; lines of 512 bits fill
 // unevenly, which moves the optimum down to about 0.62 (filter_test measures the rates).
-uint32_t ProbesFor(uint32_t bits_per_key) { return std::clamp<uint32_t>((bits_per_key * 62 + 50) / 100, 1, kMaxProbes); }
+uint32_t ProbesFor(uint32_t bits_per_key) {
+  return std::clamp<uint32_t>((bits_per_key * 62 + 50) / 100, 1, kMaxProbes);
+}
 
 uint64_t LineOf(uint64_t hash, uint64_t lines) { return ((hash & 0xffffffff) * lines) >> 32; }
 
@@ -31,7 +34,8 @@ void FilterBuilder::Add(std::string_view user_key) {
 
 std::string FilterBuilder::Finish() {
   if (bits_per_key_ == 0 || hashes_.empty()) return {};
-  const uint64_t lines = std::clamp<uint64_t>((hashes_.size() * bits_per_key_ + kLineBits - 1) / kLineBits, 1, 1u << 24);
+  const uint64_t wanted = (hashes_.size() * bits_per_key_ + kLineBits - 1) / kLineBits;
+  const uint64_t lines = std::min<uint64_t>(wanted, kMaxLines);
   const uint32_t probes = ProbesFor(bits_per_key_);
   std::string filter(lines * kLineBytes + 1, '\0');
   for (const uint64_t hash : hashes_) {

@@ -213,7 +213,8 @@ Status TableBuilder::Rep::FlushData() {
 void TableBuilder::Rep::IndexPending(std::string key) {
   std::string value;
   PutHandle(&value, pending);
-  if (!partition.empty() && partition.size_estimate() + key.size() + value.size() > options.block_bytes) CutPartition();
+  const uint64_t size = partition.size_estimate() + key.size() + value.size();
+  if (!partition.empty() && size > options.block_bytes) CutPartition();
   partition.Add(key, value);
   last_index_key = std::move(key);
   has_pending = false;

@@ -68,7 +68,8 @@ std::string EncodeFooter(const TableFooter& footer, uint64_t offset) {
   return out;
 }
 
-Result<TableFooter> DecodeFooter(std::string_view bytes, uint64_t offset, std::string_view store_id, uint64_t number) {
+Result<TableFooter> DecodeFooter(std::string_view bytes, uint64_t offset, std::string_view store_id,
+                                 uint64_t number) {
   constexpr std::string_view kRestore = "; run `tarn check`, then restore this blob from a backup";
   if (bytes.size() != kFooterBytes || bytes.substr(kFooterBytes - kTableMagic.size()) != kTableMagic) {
     return FooterCorruption(number, offset, "not the end of a table" + std::string(kRestore));

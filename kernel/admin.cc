@@ -77,7 +77,8 @@ Result<ColumnFamily> Engine::CreateFamily(std::string_view name) {
 
 Result<ColumnFamily> Engine::FindFamily(std::string_view name) {
   TARN_TRY(Usable());
-  for (const auto& [id, family] : store_->Pin().view->version->families) {
+  const std::shared_ptr<const ReadView> view = store_->Pin().view;
+  for (const auto& [id, family] : view->version->families) {
     if (family->name == name) return ColumnFamily{id};
   }
   return Status::NotFound("no column family \"" + std::string(name) + "\"; create it with CreateFamily");

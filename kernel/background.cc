@@ -99,7 +99,7 @@ class Background::FlushTask {
     return owner_.hooks_.release_wal(first_wal);
   }
   // Lets go of everything before it reports, because the store may be closed as soon as it has.
-  bool End(const Status& status, bool abandon) {
+  bool End(Status status, bool abandon) {
     for (auto& [family, job] : jobs_) {
       if (abandon) BuryAll(owner_.store_, job->outputs());
     }
@@ -173,7 +173,8 @@ class Background::CompactTask {
     for (const TableMeta& meta : job_->outputs()) stats.Add(Counter::kCompactionWriteBytes, meta.file_bytes);
     return {};
   }
-  bool End(const Status& status, bool abandon) {
+  // By value: the status may be the job's own, which is freed here.
+  bool End(Status status, bool abandon) {
     if (abandon && job_ != nullptr) BuryAll(owner_.store_, job_->outputs());
     job_.reset();  // lets go of cursors and, with the inputs, of tables that are obsolete now
     inputs_.clear();
@@ -328,7 +329,8 @@ Status Background::WaitForCompactions() {
 
 Status Background::CompactAll() {
   std::vector<uint32_t> families;
-  for (const auto& [id, family] : store_.Pin().view->version->families) families.push_back(id);
+  const std::shared_ptr<const ReadView> view = store_.Pin().view;
+  for (const auto& [id, family] : view->version->families) families.push_back(id);
   {
     MutexLock lock(mutex_);
     ++manual_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -16,9 +17,8 @@ namespace {
 constexpr uint64_t kSmallShare = 10;
 constexpr uint8_t kMaxHits = 3;
 
-// Memory of one entry besides block and Entry: its bucket, its ghost slot (8 bytes each, up to two per entry after
-// the table doubled), its share of the per-table index, the Block object with its reference counts, and what
-// malloc adds to three allocations.
+// Memory of one entry besides its bytes and Entry: bucket and ghosts (24 bytes, up to twice that after the table
+// doubled), the Block object with its reference counts, and what malloc adds to three allocations.
 constexpr uint64_t kOverheadBytes = 160;
 
 // splitmix64's finaliser over both numbers: offsets are multiples of small sizes, so low bits need mixing.
@@ -126,12 +126,13 @@ class alignas(64) BlockCache::Shard {
     Entry *newest = nullptr, *oldest = nullptr;
     uint64_t bytes = 0;
   };
-  // Which blocks left the small queue lately: a direct-mapped table that forgets by overwriting and by age,
-  // where time is counted in evictions.
+  // Which blocks left the small queue lately: sets of eight, a cache line each, that forget by overwriting their
+  // oldest and by age, where time is counted in evictions.
   struct Ghost {
-    uint32_t fingerprint = 0;
+    uint32_t fingerprint = 0;  // 0: free
     uint32_t time = 0;
   };
+  using GhostSet = std::array<Ghost, 8>;
 
   Entry* Find(uint64_t table, uint64_t offset, uint64_t hash) REQUIRES(mutex_) {
     if (buckets_.empty()) return nullptr;
@@ -143,7 +144,7 @@ class alignas(64) BlockCache::Shard {
   void Grow() REQUIRES(mutex_) {
     std::vector<Entry*> old = std::exchange(buckets_, {});
     buckets_.resize(std::max<size_t>(64, old.size() * 2));
-    ghosts_.assign(buckets_.size(), {});
+    ghosts_.assign(buckets_.size() * 2 / std::tuple_size_v<GhostSet>, {});
     for (Entry* head : old) {
       while (head != nullptr) {
         Entry* entry = std::exchange(head, head->chain);
@@ -195,22 +196,36 @@ class alignas(64) BlockCache::Shard {
   // The bucket uses the low bits of the hash, the shard the highest; the fingerprint takes the middle.
   static uint32_t FingerprintOf(uint64_t hash) { return static_cast<uint32_t>(hash >> 24) | 1; }
 
+  // Replaces the oldest of its set.
   void AddGhost(uint64_t hash) REQUIRES(mutex_) {
-    ghosts_[hash & (ghosts_.size() - 1)] = {FingerprintOf(hash), ++evictions_};
+    GhostSet& set = GhostSetOf(hash);
+    ++evictions_;
+    Ghost* oldest = &set[0];
+    for (Ghost& ghost : set) {
+      if (AgeOf(ghost) > AgeOf(*oldest)) oldest = &ghost;
+    }
+    *oldest = {FingerprintOf(hash), evictions_};
   }
 
   // True, and forgotten, if the block left the small queue no more evictions ago than there are entries now.
   bool TakeGhost(uint64_t hash) REQUIRES(mutex_) {
-    Ghost& ghost = ghosts_[hash & (ghosts_.size() - 1)];
-    if (ghost.fingerprint != FingerprintOf(hash)) return false;
-    const bool recent = evictions_ - ghost.time <= count_;
-    ghost = {};
-    return recent;
+    for (Ghost& ghost : GhostSetOf(hash)) {
+      if (ghost.fingerprint != FingerprintOf(hash)) continue;
+      const bool recent = AgeOf(ghost) <= count_;
+      ghost = {};
+      return recent;
+    }
+    return false;
+  }
+
+  GhostSet& GhostSetOf(uint64_t hash) REQUIRES(mutex_) { return ghosts_[hash & (ghosts_.size() - 1)]; }
+  uint32_t AgeOf(const Ghost& ghost) const REQUIRES(mutex_) {
+    return ghost.fingerprint == 0 ? UINT32_MAX : evictions_ - ghost.time;
   }
 
   Mutex mutex_;
   std::vector<Entry*> buckets_ GUARDED_BY(mutex_);  // a power of two of them, at least one an entry
-  std::vector<Ghost> ghosts_ GUARDED_BY(mutex_);    // as many
+  std::vector<GhostSet> ghosts_ GUARDED_BY(mutex_);  // two ghosts a bucket, so few are overwritten too early
   Queue small_ GUARDED_BY(mutex_), main_ GUARDED_BY(mutex_);
   std::unordered_map<uint64_t, Entry*> tables_ GUARDED_BY(mutex_);  // first of the list over table_next
   size_t count_ GUARDED_BY(mutex_) = 0;

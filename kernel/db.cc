@@ -32,7 +32,8 @@ Result<ColumnFamily> DB::FindFamily(std::string_view name) { return engine_->Fin
 Status DB::DropFamily(ColumnFamily family) { return engine_->DropFamily(family); }
 std::vector<std::string> DB::ListFamilies() {
   std::vector<std::string> names;
-  for (const auto& [id, family] : engine_->store().Pin().view->version->families) names.push_back(family->name);
+  const auto view = engine_->store().Pin().view;
+  for (const auto& [id, family] : view->version->families) names.push_back(family->name);
   return names;
 }
 

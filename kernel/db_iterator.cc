@@ -69,8 +69,10 @@ Iterator::Impl::Impl(kernel::IteratorSpec spec)
       snapshot_(spec.snapshot),
       lower_(std::max(spec.lower_bound, spec.prefix)),
       upper_(kernel::AfterPrefix(std::move(spec.prefix))) {
-  if (upper_.empty() || (!spec.upper_bound.empty() && spec.upper_bound < upper_)) upper_ = std::move(spec.upper_bound);
+  const bool closer = !spec.upper_bound.empty() && spec.upper_bound < upper_;
+  if (upper_.empty() || closer) upper_ = std::move(spec.upper_bound);
   has_upper_ = !upper_.empty();
+  status_ = cursor_->status();  // a cursor that could not even be made says so at once
 }
 
 void Iterator::Impl::SeekToFirst() { Seek(lower_); }
@@ -170,7 +172,7 @@ bool Iterator::Impl::OnEntry() {
   }
   const std::string_view key = cursor_->key();
   if (key.size() >= kTrailerBytes && (KindOf(key) == Kind::kPut || KindOf(key) == Kind::kDelete)) return true;
-  End(Status::Corruption("iterator: an entry is neither a value nor a tombstone; run `tarn check` to find its table"));
+  End(Status::Corruption("iterator: entry is neither a value nor a tombstone; run `tarn check` to find the table"));
   return false;
 }
 
@@ -272,10 +274,9 @@ bool Iterator::Impl::ReadBackward(Sequence cover) {
     look();
     cursor_->Prev();
   }
-  if (!status_.ok()) return false;
+  if (!status_.ok()) return false;  // a newer version may be behind what could not be read
   LeaveBackward();
-  OnEntry();  // an error on the way may have hidden a newer version: then nothing is shown
-  return show && status_.ok();
+  return show;
 }
 
 // The public face.

@@ -1,4 +1,5 @@
-// MemoryBudget: the one number of bytes that memtables, cached blocks and read buffers share (Settings::memory_bytes).
+// MemoryBudget: the one number of bytes that memtables, cached blocks and read buffers share
+// (Settings::memory_bytes).
 //
 // Two kinds of users. *Needs* (memtables, buffers of reads in flight) Charge() what they take, before they take
 // it, and are never refused: they are bounded by their own rules. The *block cache* takes what the needs leave:

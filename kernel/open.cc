@@ -77,7 +77,8 @@ Status Engine::OpenReadOnly() {
   const ManifestRecord last = manifest.state().last();
   auto mem = NewMemSet(last.first_wal);
   TARN_TRY(store_->InstallManifest(mem));
-  for (const auto& [id, family] : store_->Pin().view->version->families) {
+  const std::shared_ptr<const ReadView> view = store_->Pin().view;
+  for (const auto& [id, family] : view->version->families) {
     for (const RunRef& run : family->runs) {
       for (const auto& table : run->tables) {
         const Result<const Table*> opened = table->Get();
@@ -103,7 +104,7 @@ Status Engine::OpenForWriting() {
                                " has append files but no locks, so two writers could not be told apart");
   }
   if (features.locks != nullptr && lock_ == nullptr) {
-    TARN_ASSIGN(lock_, features.locks->TryLock("LOCK", HolderLine()));
+    TARN_ASSIGN(lock_, features.locks->TryLock("lock", HolderLine()));
   }
   TARN_TRY(LoadOrCreate());
   Manifest& manifest = store_->manifest_for_open();

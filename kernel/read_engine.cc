@@ -13,20 +13,26 @@ namespace {
 
 // A quarter of the memory budget may be in flight for point lookups.
 constexpr uint64_t kInFlightShare = 4;
-// Above 1 MiB a larger read gains nothing on disks or object stores; 32 windows of 1/128 are a quarter of the
-// budget; below 64 KiB a disk is slower than it could be.
+// Above 1 MiB a larger read gains nothing on disks or object stores; a merge of 32 runs, each with a window of
+// 1/128, takes a quarter of the budget; below 64 KiB a disk is slower than it could be.
 constexpr uint64_t kReadAheadMax = 1 << 20;
 constexpr uint64_t kReadAheadMin = 64 << 10;
 constexpr uint64_t kReadAheadShare = 128;
-constexpr size_t kWindowsMax = 32;
 // The first read ahead of a scan that may turn out to be short.
 constexpr uint64_t kFirstReadAhead = 16 << 10;
 constexpr uint64_t kFirstReadAheadNetwork = 256 << 10;
-// A ring costs some kernel memory; more threads than this make new ones when they are all busy.
+// A ring costs some kernel memory; threads beyond so many share what is idle or make one for a call.
 constexpr size_t kIdleQueuesMax = 16;
 
 std::string PlaceOf(const Table& table, uint64_t offset) {
   return TableBlobName(table.number()) + " at offset " + std::to_string(offset);
+}
+
+// Names the calling thread; never used again by a later one.
+uint64_t ThisThread() {
+  static std::atomic<uint64_t> threads{0};
+  thread_local const uint64_t mine = ++threads;
+  return mine;
 }
 
 uint64_t EndOf(BlockHandle handle) { return handle.offset + handle.stored_bytes; }
@@ -281,12 +287,18 @@ void ReadEngine::CountProbe(const TableProbe& probe) {
                                     : Counter::kFilterFalsePositives);
 }
 
+// A thread gets the queue back that it used last, because a ring is bound to its thread and is made anew when
+// another one takes it. With as many idle queues as we keep, a new thread takes over the oldest.
 std::unique_ptr<ReadQueue> ReadEngine::TakeQueue() {
   {
     MutexLock lock(mutex_);
-    if (!idle_queues_.empty()) {
-      std::unique_ptr<ReadQueue> queue = std::move(idle_queues_.back());
-      idle_queues_.pop_back();
+    const auto mine = std::find_if(idle_queues_.begin(), idle_queues_.end(),
+                                   [](const IdleQueue& idle) { return idle.thread == ThisThread(); });
+    const bool full = idle_queues_.size() >= kIdleQueuesMax;
+    if (const auto chosen = mine == idle_queues_.end() && full ? idle_queues_.begin() : mine;
+        chosen != idle_queues_.end()) {
+      std::unique_ptr<ReadQueue> queue = std::move(chosen->queue);
+      idle_queues_.erase(chosen);
       return queue;
     }
   }
@@ -298,100 +310,73 @@ std::unique_ptr<ReadQueue> ReadEngine::TakeQueue() {
 
 void ReadEngine::ReturnQueue(std::unique_ptr<ReadQueue> queue) {
   MutexLock lock(mutex_);
-  if (idle_queues_.size() < kIdleQueuesMax) idle_queues_.push_back(std::move(queue));
+  if (idle_queues_.size() < kIdleQueuesMax) idle_queues_.push_back({ThisThread(), std::move(queue)});
 }
 
 BlockRef ScanSource::Lookup(const Table& table, BlockHandle handle) { return engine_.Lookup(table, handle); }
 
 Result<BlockRef> ScanSource::Load(const Table& table, BlockHandle handle) {
   if (BlockRef block = engine_.Lookup(table, handle); block != nullptr) return block;
-  Window* window = Find(table.number());
-  const auto inside = [&] {
-    return window->bytes != nullptr && handle.offset >= window->begin && EndOf(handle) <= window->end;
-  };
-  const bool ahead = window != nullptr && inside();
-  if (ahead) engine_.statistics_.Add(Counter::kBlocksPrefetched);
-  const bool take = ahead || (window != nullptr && ReadAhead(table, handle, *window));
-  Result<BlockRef> block = take ? Take(table, handle, *window) : engine_.ReadBlock(table, handle);
+  const bool here = table_ == table.number() && InWindow(handle);
+  if (here) engine_.statistics_.Add(Counter::kBlocksPrefetched);
+  Result<BlockRef> block =
+      here || ReadAhead(table, handle) ? Take(table, handle) : engine_.ReadBlock(table, handle);
   if (block.ok() && fill_cache_) engine_.cache_.Insert(table.number(), handle.offset, *block);
   return block;
 }
 
 void ScanSource::Prefetch(const Table& table, std::span<const BlockHandle> handles) {
-  Window* window = Find(table.number());
-  if (window == nullptr) {
-    if (windows_.size() >= kWindowsMax) windows_.erase(windows_.begin());
-    window = &windows_.emplace_back();
-    window->table = table.number();
+  if (handles.empty()) return;
+  if (table_ != table.number()) {
+    DropWindow();
+    window_begin_ = window_end_ = window_size_ = 0;
+    table_ = table.number();
+    coming_begin_ = coming_end_ = 0;
   }
-  window->coming.assign(handles.begin(), handles.end());
-  window->position = 0;
+  // Hints of one walk follow each other; any other hint starts a new walk.
+  if (handles.front().offset != coming_end_) coming_begin_ = handles.front().offset;
+  coming_end_ = EndOf(handles.back());
 }
 
-ScanSource::Window* ScanSource::Find(uint64_t table) {
-  for (Window& window : windows_) {
-    if (window.table == table) return &window;
-  }
-  return nullptr;
+bool ScanSource::InWindow(BlockHandle handle) const {
+  return window_ != nullptr && handle.offset >= window_begin_ && EndOf(handle) <= window_end_;
 }
 
-// Fills the window with the run of neighbours that starts at `handle`, upwards or downwards in the blob. False
-// when there is no such run, or its read failed: then the wanted block is read alone, so that an error on a
-// block that may never be wanted is nobody's error.
-bool ScanSource::ReadAhead(const Table& table, BlockHandle handle, Window& window) {
-  const std::vector<BlockHandle>& coming = window.coming;
-  const auto is_it = [&](BlockHandle other) { return other.offset == handle.offset; };
-  auto at = std::find_if(coming.begin() + window.position, coming.end(), is_it);
-  if (at == coming.end()) at = std::find_if(coming.begin(), coming.end(), is_it);
-  if (at == coming.end()) return false;
+void ScanSource::DropWindow() {
+  window_.reset();
+  charge_ = {};
+}
 
+// Fills the window from `handle` on. False when the walk was not announced, or nothing is gained, or the read
+// failed: then the wanted block is read alone, so that bytes that nobody may ever want are nobody's error.
+bool ScanSource::ReadAhead(const Table& table, BlockHandle handle) {
+  if (table_ != table.number() || handle.offset < coming_begin_ || EndOf(handle) > coming_end_) return false;
   const uint64_t most = engine_.read_ahead_bytes();
   const bool network = engine_.backend_.info().latency == LatencyClass::kNetwork;
   const uint64_t start = network ? kFirstReadAheadNetwork : kFirstReadAhead;
-  // A window that was used up promises that the next will be, too; one that was left starts small again.
-  const bool used_up = window.next_bytes != 0 && window.unread == 0;
-  window.next_bytes = fill_cache_ ? std::min(most, used_up ? window.next_bytes * 2 : start) : most;
+  // A miss right behind the last window means that it was worth its while; blocks in the cache, or a jump, lie
+  // between otherwise.
+  const bool goes_on = window_size_ != 0 && handle.offset <= window_end_ && EndOf(handle) > window_end_;
+  window_size_ = fill_cache_ ? std::min(most, goes_on ? window_size_ * 2 : start) : most;
 
-  uint64_t begin = handle.offset, end = begin;
-  size_t blocks = 0;
-  for (; at != coming.end() && end - begin + at->stored_bytes <= window.next_bytes; ++at, ++blocks) {
-    if (!engine_.CheckHandle(table, *at).ok()) break;
-    if (blocks > 0 && engine_.cache_.Contains(table.number(), at->offset)) break;
-    if (at->offset == end) {
-      end = EndOf(*at);
-    } else if (EndOf(*at) == begin) {
-      begin = at->offset;
-    } else {
-      break;
-    }
-  }
-  window.position = static_cast<size_t>(at - coming.begin());
-  window.bytes.reset();
-  window.charge = {};
-  window.unread = 0;
-  if (blocks < 2) return false;
-
-  window.charge = engine_.ChargeBuffer(end - begin);
-  window.bytes = std::make_unique_for_overwrite<char[]>(end - begin);
-  if (!engine_.ReadBytes(table, begin, {window.bytes.get(), end - begin}).ok()) {
-    window.bytes.reset();
-    window.charge = {};
-    return false;
-  }
-  window.begin = begin;
-  window.end = end;
-  window.unread = blocks;
-  return true;
+  DropWindow();
+  if (!engine_.CheckHandle(table, handle).ok()) return false;
+  window_begin_ = handle.offset;
+  window_end_ = std::min(table.blob().size(), handle.offset + window_size_);
+  if (window_end_ <= EndOf(handle)) return false;
+  const uint64_t bytes = window_end_ - window_begin_;
+  charge_ = engine_.ChargeBuffer(bytes);
+  window_ = std::make_unique_for_overwrite<char[]>(bytes);
+  if (engine_.ReadBytes(table, window_begin_, {window_.get(), bytes}).ok()) return true;
+  DropWindow();
+  return false;
 }
 
-// REQUIRES: the block's bytes are in the window.
-Result<BlockRef> ScanSource::Take(const Table& table, BlockHandle handle, Window& window) {
+// REQUIRES: InWindow(handle)
+Result<BlockRef> ScanSource::Take(const Table& table, BlockHandle handle) {
   Result<BlockRef> block =
-      table.DecodeBlock(handle, {window.bytes.get() + handle.offset - window.begin, handle.stored_bytes});
-  if (window.unread > 0 && --window.unread == 0) {
-    window.bytes.reset();
-    window.charge = {};
-  }
+      table.DecodeBlock(handle, {window_.get() + (handle.offset - window_begin_), handle.stored_bytes});
+  if (EndOf(handle) == window_end_) DropWindow();
   if (!block.ok()) {
     engine_.statistics_.Add(Counter::kReadRetries);
     return engine_.ReadBlock(table, handle);

@@ -5,7 +5,7 @@
 //   RunProbes   many point lookups at once. Each probe is a small state machine that stops when it wants a block.
 //               All wanted blocks, each once, are in flight together on a ReadQueue; as one arrives, the probes
 //               that wait for it go on and want their next, so dependent reads of different probes overlap.
-//   ScanSource  a cursor's view: contiguous blocks in one large read, with or without keeping them in the cache.
+//   ScanSource  a cursor's view: neighbouring blocks in one large read, with or without keeping them in the cache.
 // A probe or a load whose blocks are all cached touches neither the allocator nor the system.
 //
 // Errors: a failed read names blob and offset. A block whose checksum does not match is read once more, because
@@ -63,20 +63,25 @@ class ReadEngine final : public BlockSource {
   std::unique_ptr<ReadQueue> TakeQueue();
   void ReturnQueue(std::unique_ptr<ReadQueue> queue);
 
+  struct IdleQueue {
+    uint64_t thread = 0;  // that used it last
+    std::unique_ptr<ReadQueue> queue;
+  };
+
   Backend& backend_;
   BlockCache& cache_;
   Statistics& statistics_;
   ReadPool pool_;  // outlives the queues below
   std::atomic<uint64_t> in_flight_bytes_{0};  // of all probe drivers
   Mutex mutex_;
-  std::vector<std::unique_ptr<ReadQueue>> idle_queues_ GUARDED_BY(mutex_);
+  std::vector<IdleQueue> idle_queues_ GUARDED_BY(mutex_);  // the one idle for longest first
 };
 
-// A BlockSource for cursors. Prefetch() only remembers what is to come; the first Load that misses reads from
-// there on, as many contiguous blocks as the read-ahead size allows, and later Loads take theirs from memory.
-// With fill_cache the size starts small and doubles, so that a short scan stays cheap, and blocks that were used
-// are kept in the cache; without it the size is the largest at once and the cache is left as it is.
-// Cheap to make: give each table cursor or run its own.
+// A BlockSource for one cursor at a time over one table after the other. Prefetch() is how a cursor tells that it
+// walks forward; then the first Load that misses reads on from its block, up to the read-ahead size, and later
+// Loads take their blocks from those bytes. With fill_cache the size starts small and doubles while the walk goes
+// on, so that a short scan stays cheap, and blocks that were used are kept in the cache; without it the size is
+// the largest at once and the cache is left as it is.
 class ScanSource final : public BlockSource {
  public:
   ScanSource(ReadEngine& engine, bool fill_cache) : engine_(engine), fill_cache_(fill_cache) {}
@@ -86,24 +91,19 @@ class ScanSource final : public BlockSource {
   void Prefetch(const Table& table, std::span<const BlockHandle> handles) override;
 
  private:
-  // What is known of one table: which blocks are to come, and the bytes that were read ahead.
-  struct Window {
-    uint64_t table = 0;
-    std::vector<BlockHandle> coming;  // as hinted
-    size_t position = 0;              // in `coming`: where the last read ahead ended
-    uint64_t begin = 0, end = 0;      // of `bytes`, in the blob
-    size_t unread = 0;                // blocks in `bytes` that nobody took yet
-    uint64_t next_bytes = 0;          // size of the next read ahead
-    std::unique_ptr<char[]> bytes;
-    MemoryCharge charge;
-  };
-  Window* Find(uint64_t table);
-  bool ReadAhead(const Table& table, BlockHandle handle, Window& window);
-  Result<BlockRef> Take(const Table& table, BlockHandle handle, Window& window);
+  bool InWindow(BlockHandle handle) const;
+  bool ReadAhead(const Table& table, BlockHandle handle);
+  Result<BlockRef> Take(const Table& table, BlockHandle handle);
+  void DropWindow();
 
   ReadEngine& engine_;
   const bool fill_cache_;
-  std::vector<Window> windows_;  // few: one for each table that is being read
+  uint64_t table_ = 0;                             // that all below is about
+  uint64_t coming_begin_ = 0, coming_end_ = 0;     // where in the blob the hinted blocks lie
+  uint64_t window_begin_ = 0, window_end_ = 0;     // of the bytes last read ahead
+  uint64_t window_size_ = 0;                       // asked for by the last read ahead; 0: none yet
+  std::unique_ptr<char[]> window_;                 // null when they were used up
+  MemoryCharge charge_;
 };
 
 }  // namespace tarn::kernel

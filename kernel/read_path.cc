@@ -30,6 +30,7 @@ void Drive(Store& store, PointRead& read) {
   }
 }
 
+// On no entry, with an error that every seek finds again.
 class ErrorCursor final : public Cursor {
  public:
   explicit ErrorCursor(Status status) { SetError(std::move(status)); }

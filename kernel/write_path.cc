@@ -117,9 +117,9 @@ Status WritePath::AppendToLog(Sequence first, uint64_t count, const std::vector<
     durability = std::max(durability, writer->durability);
   }
   MutexLock lock(wal_mutex_);
-  // An empty batch still asks for durability of what came before it.
-  const Status logged = count > 0 ? wal_->Append(payload_, durability)
-                        : durability == Durability::kPower ? wal_->Sync() : Status();
+  if (count == 0 && durability == Durability::kNone) return {};
+  // An empty batch is logged too: it asks for the durability of what came before it.
+  const Status logged = wal_->Append(payload_, durability);
   if (payload_.capacity() > 4 * kMaxGroupBytes) payload_ = std::string();  // do not keep one huge batch's memory
   if (!logged.ok()) {
     store_.Fail(logged);
@@ -146,7 +146,8 @@ void WritePath::AddToMemtables(Sequence first, const std::vector<Writer*>& group
 
 std::shared_ptr<MemSet> WritePath::NewMemSet(uint64_t first_wal) {
   std::vector<uint32_t> families;
-  for (const auto& [id, family] : store_.Pin().view->version->families) families.push_back(id);
+  const std::shared_ptr<const ReadView> view = store_.Pin().view;
+  for (const auto& [id, family] : view->version->families) families.push_back(id);
   return std::make_shared<MemSet>(*store_.parts.memtable, families, first_wal, &store_.budget);
 }
 

@@ -69,13 +69,13 @@ void Edit::ReplaceExtent(Ino ino, Inode* inode, uint64_t block, const std::optio
   }
 }
 
-void Edit::PutInline(Ino ino, Inode* inode, std::string_view bytes) {
+void Edit::PutInline(Ino ino, Inode* inode, uint64_t old_length, std::string_view bytes) {
   if (!bytes.empty()) {
     batch_.Put(rows_.families().content, InoKey(ino), bytes);
-  } else if (inode->stored > 0) {
+  } else if (old_length > 0) {
     batch_.Delete(rows_.families().content, InoKey(ino));
   }
-  inode->stored = bytes.size();
+  inode->stored = inode->stored - old_length + bytes.size();
 }
 
 std::string_view Edit::Keep(std::string bytes) {

@@ -12,7 +12,7 @@
 
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,7 +41,8 @@ class Edit {
   // Replaces the extent of one block (or both absent: nothing). Keeps inode->stored.
   void ReplaceExtent(Ino ino, Inode* inode, uint64_t block, const std::optional<Extent>& old,
                      const std::optional<Extent>& now, std::string_view bytes);
-  void PutInline(Ino ino, Inode* inode, std::string_view bytes);  // empty: deletes the row
+  // Replaces the inline row of `old_length` bytes (0: there is none). Empty bytes: no row. Keeps inode->stored.
+  void PutInline(Ino ino, Inode* inode, uint64_t old_length, std::string_view bytes);
 
   // Bytes that an edit adds and that must live until it is committed.
   std::string_view Keep(std::string bytes);
@@ -55,6 +56,8 @@ class Edit {
   int64_t bytes_delta() const { return bytes_delta_; }  // after Finish
   // Inodes that become (true) or cease to be (false) trash when this edit is committed.
   std::map<Ino, bool> trash;
+  // Inodes whose attributes others may have cached and no longer hold, beside the directories of the operation.
+  std::vector<Ino> touched;
 
  private:
   struct Loaded {

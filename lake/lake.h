@@ -139,7 +139,8 @@ class Lake {
   virtual Result<std::unique_ptr<View>> At(std::string_view snapshot) = 0;
 
   // Namespace. Names are 1..kMaxName bytes without '/' and NUL, and not "." or "..".
-  virtual Result<Attr> Create(Ino parent, std::string_view name, uint32_t mode, uint64_t rdev, Owner owner) = 0;  // any type but directory and symlink
+  // Create: any type but directory and symlink.
+  virtual Result<Attr> Create(Ino parent, std::string_view name, uint32_t mode, uint64_t rdev, Owner owner) = 0;
   virtual Result<Attr> MakeDir(Ino parent, std::string_view name, uint32_t mode, Owner owner) = 0;
   virtual Result<Attr> Symlink(Ino parent, std::string_view name, std::string_view target, Owner owner) = 0;
   virtual Result<Attr> Link(Ino ino, Ino parent, std::string_view name) = 0;
@@ -167,20 +168,22 @@ class Lake {
   // at the next open.
   virtual Result<Ino> Stage(Owner owner) = 0;
   // Moves the single entry `name` of the stage to parent/new_name (power-safe on return). kReplace swaps an
-  // existing tree out and reclaims it.
+  // existing tree out and reclaims it. A stage left empty by this ends; dropping one that ended is OK.
   virtual Status Publish(Ino stage, std::string_view name, Ino parent, std::string_view new_name, RenameMode mode,
                          const LogRecord& record) = 0;
   virtual Status DropStage(Ino stage) = 0;
 
   // History. AppendLog fills id, sequence and time; power-safe on return.
   virtual Result<LogRecord> AppendLog(const LogRecord& record) = 0;
-  virtual Result<std::vector<LogRecord>> ReadLog(uint64_t before_id, size_t limit) = 0;  // newest first; before_id 0: from the newest
+  // Newest first; before_id 0: from the newest.
+  virtual Result<std::vector<LogRecord>> ReadLog(uint64_t before_id, size_t limit) = 0;
   virtual Result<SnapshotInfo> CreateSnapshot(std::string_view name) = 0;
   virtual Status DropSnapshot(std::string_view name) = 0;
   virtual std::vector<SnapshotInfo> ListSnapshots() = 0;
 
   // Invariants of docs/formats/lake.md, over everything. `deep` also reads and hashes every block.
-  virtual Result<CheckReport> Check(bool deep, const std::function<void(uint64_t done, uint64_t total)>& progress) = 0;
+  virtual Result<CheckReport> Check(bool deep,
+                                    const std::function<void(uint64_t done, uint64_t total)>& progress) = 0;
   // Called after each change was applied, on the thread that made it. One subscriber; null ends it.
   virtual void Subscribe(std::function<void(const Change&)> subscriber) = 0;
   virtual DB& db() = 0;

@@ -50,11 +50,14 @@ Result<std::optional<Extent>> Rows::FindExtent(Ino ino, uint64_t block) const {
 Result<std::vector<std::optional<Extent>>> Rows::FindExtents(Ino ino, const std::vector<uint64_t>& blocks) const {
   std::vector<std::string> keys;
   for (const uint64_t block : blocks) keys.push_back(ExtentKey(ino, block));
+  return FindExtentRows(std::vector<std::string_view>(keys.begin(), keys.end()));
+}
+
+Result<std::vector<std::optional<Extent>>> Rows::FindExtentRows(const std::vector<std::string_view>& keys) const {
   std::vector<std::string> values;
-  const std::vector<Status> found = db_->MultiGet(
-      families_.extents, std::vector<std::string_view>(keys.begin(), keys.end()), &values, Options());
-  std::vector<std::optional<Extent>> extents(blocks.size());
-  for (size_t i = 0; i < blocks.size(); ++i) {
+  const std::vector<Status> found = db_->MultiGet(families_.extents, keys, &values, Options());
+  std::vector<std::optional<Extent>> extents(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
     if (found[i].code() == Code::kNotFound) continue;
     TARN_TRY(found[i]);
     TARN_TRY(Decode(keys[i], values[i], &extents[i].emplace()));
@@ -166,8 +169,10 @@ std::unique_ptr<Iterator> Rows::Walk(ColumnFamily family, std::string_view prefi
   return db_->NewIterator(family, options);
 }
 
-std::unique_ptr<Iterator> Rows::WalkRange(ColumnFamily family, std::string_view begin, std::string_view end) const {
+std::unique_ptr<Iterator> Rows::WalkRange(ColumnFamily family, std::string_view begin, std::string_view end,
+                                          bool scan) const {
   ReadOptions options = Options();
+  options.fill_cache = !scan;
   options.lower_bound = begin;
   options.upper_bound = end;
   return db_->NewIterator(family, options);

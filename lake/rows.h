@@ -41,6 +41,7 @@ class Rows {
   Result<std::optional<Extent>> FindExtent(Ino ino, uint64_t block) const;
   // One answer per block, in the order asked.
   Result<std::vector<std::optional<Extent>>> FindExtents(Ino ino, const std::vector<uint64_t>& blocks) const;
+  Result<std::vector<std::optional<Extent>>> FindExtentRows(const std::vector<std::string_view>& keys) const;
   Result<std::string> InlineBytes(Ino ino) const;  // empty when there is no row
   Result<Superblock> ReadSuperblock() const;       // NotFound
   Result<bool> Has(ColumnFamily family, std::string_view key) const;
@@ -55,10 +56,11 @@ class Rows {
   // Fills all of `out` from `offset`, zeros where no row has bytes (the end of the file included).
   Status ReadContent(Ino ino, const Inode& inode, uint64_t offset, std::span<char> out) const;
 
-  // A walk over the keys that start with `prefix`. The caller seeks; the caches are left alone by `scan`.
+  // A walk over the keys that start with `prefix`. The caller seeks. `scan`: leaves the caches alone.
   std::unique_ptr<Iterator> Walk(ColumnFamily family, std::string_view prefix, bool scan = false) const;
   // A walk over begin <= key < end (an empty end: to the last key).
-  std::unique_ptr<Iterator> WalkRange(ColumnFamily family, std::string_view begin, std::string_view end) const;
+  std::unique_ptr<Iterator> WalkRange(ColumnFamily family, std::string_view begin, std::string_view end,
+                                      bool scan = false) const;
 
  private:
   ReadOptions Options() const;

@@ -97,7 +97,10 @@ Result<uint64_t> StoreView::SeekData(Ino ino, uint64_t offset) {
   std::unique_ptr<Snapshot> hold;
   TARN_ASSIGN(const Inode inode, OpenContent(ino, &rows, &hold));
   if (offset >= inode.size) return PastEnd(ino, offset);
-  if (inode.is_inline()) return offset < inode.stored ? Result<uint64_t>(offset) : PastEnd(ino, offset);
+  if (inode.is_inline()) {
+    TARN_ASSIGN(const std::string bytes, rows.InlineBytes(ino));
+    return offset < bytes.size() ? Result<uint64_t>(offset) : PastEnd(ino, offset);
+  }
   const auto walk = rows.Walk(rows.families().extents, InoKey(ino));
   for (walk->Seek(ExtentKey(ino, offset / kBlockBytes)); walk->valid(); walk->Next()) {
     Extent extent;
@@ -115,7 +118,10 @@ Result<uint64_t> StoreView::SeekHole(Ino ino, uint64_t offset) {
   std::unique_ptr<Snapshot> hold;
   TARN_ASSIGN(const Inode inode, OpenContent(ino, &rows, &hold));
   if (offset >= inode.size) return PastEnd(ino, offset);
-  if (inode.is_inline()) return std::max(offset, inode.stored);
+  if (inode.is_inline()) {
+    TARN_ASSIGN(const std::string bytes, rows.InlineBytes(ino));
+    return std::max<uint64_t>(offset, bytes.size());
+  }
   const auto walk = rows.Walk(rows.families().extents, InoKey(ino));
   uint64_t at = offset;  // everything from offset up to here is data
   for (walk->Seek(ExtentKey(ino, offset / kBlockBytes)); walk->valid(); walk->Next()) {

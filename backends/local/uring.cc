@@ -17,16 +17,15 @@
 #include "backends/local/uring.h"
 
 #include <liburing.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
-#include <optional>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -45,6 +44,14 @@ constexpr int kMaxRetries = 16;                 // EAGAIN and EINTR in a row bef
 [[noreturn]] void Die(const char* what, int error) {
   std::fprintf(stderr, "tarn: io_uring read queue: %s (errno %d)\n", what, error);
   std::abort();
+}
+
+// Names the calling thread. Never reused, unlike pthread_self() and gettid(), which a new thread may inherit from
+// a dead one while the kernel still tells the two apart.
+uint64_t ThisThread() {
+  static std::atomic<uint64_t> threads{0};
+  thread_local const uint64_t mine = ++threads;
+  return mine;
 }
 
 // 0 or -errno.
@@ -84,7 +91,7 @@ class UringQueue final : public ReadQueue {
   int Init() {
     const int result = SetUpRing(&ring_);
     has_ring_ = result == 0;
-    owner_ = pthread_self();
+    owner_ = ThisThread();
     return result;
   }
 
@@ -130,7 +137,7 @@ class UringQueue final : public ReadQueue {
 
   // False when this thread can have no ring, which only happens while nothing is in flight.
   bool BecomeOwner() {
-    if (has_ring_ && pthread_equal(owner_, pthread_self())) return true;
+    if (has_ring_ && owner_ == ThisThread()) return true;
     if (in_flight() > 0) Die("used from a second thread while reads are in flight", 0);
     if (has_ring_) io_uring_queue_exit(&ring_);
     has_ring_ = false;
@@ -219,7 +226,7 @@ class UringQueue final : public ReadQueue {
 
   io_uring ring_;
   bool has_ring_ = false;
-  pthread_t owner_;
+  uint64_t owner_ = 0;  // of the ring
   std::array<Slot, kDepth> slots_;
   std::vector<unsigned> free_;  // indexes of empty slots
   std::deque<ReadRequest*> waiting_;

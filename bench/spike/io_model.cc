@@ -116,8 +116,7 @@ class Task {
   struct promise_type {
     uint64_t value = 0;
     std::coroutine_handle<> parent;
-    static // noinline, or g++ 12 sees through one of the pair only and warns of a mismatch.
-[[gnu::noinline]] void* operator new(size_t size) { return Frames::Take(size); }
+    static void* operator new(size_t size) { return Frames::Take(size); }
     static void operator delete(void* p, size_t size) { Frames::Give(p, size); }
     Task get_return_object() { return Task(std::coroutine_handle<promise_type>::from_promise(*this)); }
     std::suspend_never initial_suspend() noexcept { return {}; }  // cached reads then finish without a resume
@@ -375,16 +374,23 @@ static Options Parse(int argc, char** argv) {
   for (int i = 1; i < argc; i += 2) {
     const std::string flag = argv[i];
     const char* value = i + 1 < argc ? argv[i + 1] : nullptr;
-    if (value != nullptr && flag == "--blocks") options.blocks = std::strtoull(value, nullptr, 10);
-    else if (value != nullptr && flag == "--reads") options.reads = std::strtoull(value, nullptr, 10);
-    else if (value != nullptr && flag == "--seconds") options.seconds = std::strtod(value, nullptr);
-    else if (value != nullptr && flag == "--depth") options.depth = static_cast<unsigned>(std::atoi(value));
-    else if (value != nullptr && flag == "--file") options.file = value;
-    else options.blocks = 0;
+    if (value != nullptr && flag == "--blocks")
+      options.blocks = std::strtoull(value, nullptr, 10);
+    else if (value != nullptr && flag == "--reads")
+      options.reads = std::strtoull(value, nullptr, 10);
+    else if (value != nullptr && flag == "--seconds")
+      options.seconds = std::strtod(value, nullptr);
+    else if (value != nullptr && flag == "--depth")
+      options.depth = static_cast<unsigned>(std::atoi(value));
+    else if (value != nullptr && flag == "--file")
+      options.file = value;
+    else
+      options.blocks = 0;
   }
   if (options.blocks < 2048 || options.blocks > kFanout * kFanout || options.depth < 1 || options.depth > 256) {
-    std::fprintf(stderr, "usage: io_model [--blocks 2048..65536] [--reads N] [--seconds S] [--depth 1..256] "
-                         "[--file F]\n");
+    std::fprintf(stderr,
+                 "usage: io_model [--blocks 2048..65536] [--reads N] [--seconds S] [--depth 1..256] "
+                 "[--file F]\n");
     std::exit(2);
   }
   return options;

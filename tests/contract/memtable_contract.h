@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <barrier>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -225,6 +226,29 @@ TEST_P(MemtableContract, TablesOfOneStrategyAreIndependent) {
   EXPECT_FALSE(other->Get("a", kMaxSequence).present);
   other->Add("a", 1, Kind::kPut, "2");
   ExpectFound("a", kMaxSequence, Kind::kPut, 1, "1");
+}
+
+// Each new version goes to the very front of the table, where all writers are: the place they fight for.
+TEST_P(MemtableContract, WritersThatMeetAtOnePlaceLoseNothing) {
+  constexpr Sequence kLast = 200000;
+  constexpr int kWriters = 4;
+  std::atomic<Sequence> next{1};
+  std::barrier together(kWriters);
+  std::vector<std::thread> threads;
+  for (int w = 0; w < kWriters; ++w) {
+    threads.emplace_back([&] {
+      together.arrive_and_wait();
+      for (Sequence mine; (mine = next.fetch_add(1)) <= kLast;) table_->Add("key", mine, Kind::kPut, "v");
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const auto cursor = table_->NewCursor();
+  Sequence expected = kLast;
+  for (cursor->SeekToFirst(); cursor->valid(); cursor->Next(), --expected) {
+    ASSERT_EQ(SequenceOf(cursor->key()), expected);
+  }
+  EXPECT_EQ(expected, 0u);
+  for (Sequence s = 1; s <= kLast; s += 97) ExpectFound("key", s, Kind::kPut, s, "v");
 }
 
 // Writers add disjoint versions, most of them to the same few keys so that they meet. Each publishes how far it

@@ -22,7 +22,7 @@ TEST(SkipListTest, PlacesBetweenEntries) {
   auto user_key = [](const SkipList::Node* node) {
     return node == nullptr ? std::string("none") : std::string(UserKeyOf(node->key()));
   };
-  auto at = [](std::string_view key, Sequence sequence) { return SkipList::Position(SeekKey(key, sequence)); };
+  auto at = [](std::string_view key, Sequence sequence) { return SkipList::Position(key, sequence << 8 | 0xff); };
   EXPECT_EQ(user_key(list.First()), "b");
   EXPECT_EQ(user_key(list.Last()), "f");
   EXPECT_EQ(user_key(list.FirstAtOrAfter(at("a", 7))), "b");

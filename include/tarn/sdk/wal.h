@@ -61,6 +61,9 @@ class WalStrategy {
   virtual ~WalStrategy() = default;
   virtual std::string_view name() const = 0;
   // `store_id` (16 bytes) is written into each segment, so that a foreign segment is detected.
+  // Opening does not make the segments of earlier writers durable: what Replay returned after a mere kill may
+  // still be lost to a power cut. The caller publishes it, or appends it again as kPower, before it acknowledges
+  // anything new; otherwise the log could get a hole. Segments it no longer needs it then releases.
   virtual Result<std::unique_ptr<WalWriter>> Open(Backend& backend, std::string_view store_id,
                                                   uint64_t first_segment) = 0;
   // Visits the payloads of segments >= first_segment. Changes nothing, so it may run beside a live writer.

@@ -1,0 +1,118 @@
+// The process `tarn`: sets up the world for one command line, finds out who holds the lake, and runs the verb here or
+// there. Everything else is in the verbs.
+//
+// A first Ctrl-C asks the verb to stop at the next safe place; a second one ends the process (a lake survives that).
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstdlib>
+
+#include "cli/app.h"
+#include "cli/context.h"
+#include "cli/forward.h"
+#include "cli/run.h"
+#include "cli/store.h"
+#include "cli/text.h"
+#include "cli/wire.h"
+
+namespace tarn::cli {
+namespace {
+
+std::atomic<bool> g_cancelled{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "it is set in a signal handler");
+
+extern "C" void OnStopSignal(int) { g_cancelled.store(true); }
+
+void SetUpSignals() {
+  signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write(2)
+  struct sigaction action = {};
+  action.sa_handler = OnStopSignal;
+  action.sa_flags = SA_RESETHAND;  // the second one kills
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaction(number, &action, nullptr);
+}
+
+// So that a file we open never becomes somebody's standard output.
+void SetUpDescriptors() {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (fd >= 0 && fd <= STDERR_FILENO && fcntl(fd, F_SETFD, 0) == 0);
+  if (fd >= 0) close(fd);
+  // Trees are walked with one descriptor for each level.
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+Result<std::string> AbsoluteDirectory(const std::string& location) {
+  TARN_ASSIGN(const std::string directory, DirectoryOf(location));
+  TARN_ASSIGN(const Found found, LookAt(directory));
+  if (found != Found::kStore) return NoLakeAt(location);
+  char resolved[PATH_MAX];
+  if (realpath(directory.c_str(), resolved) == nullptr) return LocalError(errno, directory, "check the path");
+  return std::string(resolved);
+}
+
+Result<int> ForwardTo(Context& context, const std::vector<std::string>& args) {
+  TARN_ASSIGN(UniqueFd socket, ConnectTo(context.lake_directory));
+  return Forward(std::move(socket), args, context.location, context.caller.cwd_fd, g_cancelled);
+}
+
+int RunOnLake(Context& context, const Parsed& parsed, const std::vector<std::string>& args) {
+  auto directory = AbsoluteDirectory(context.location);
+  if (!directory.ok()) return Conclude(context, parsed.verb, directory.status());
+  context.lake_directory = *directory;
+  auto forwarded = ForwardTo(context, args);
+  if (forwarded.ok()) return *forwarded;
+  if (forwarded.status().code() != Code::kNotFound) return Conclude(context, parsed.verb, forwarded.status());
+  auto lake = OpenLake(context.location, context.caller.command);
+  if (lake.status().code() == Code::kBusy) {
+    // It may have been a mount that was just starting when we knocked.
+    forwarded = ForwardTo(context, args);
+    if (forwarded.ok()) return *forwarded;
+  }
+  if (!lake.ok()) return Conclude(context, parsed.verb, lake.status());
+  context.lake = lake->get();
+  // Closed before the verb's end is told: what is reported as done is on the device.
+  Parsed closing = parsed;
+  closing.invocation->run = [&](Context& inner) {
+    const Status done = parsed.invocation->run(inner);
+    inner.DropViews();
+    const Status closed = (*lake)->Close();
+    return done.ok() ? closed : done;
+  };
+  return RunParsed(context, closing);
+}
+
+int Main(int argc, char** argv) {
+  SetUpDescriptors();
+  SetUpSignals();
+  const std::vector<std::string> args(argv + (argc > 0 ? 1 : 0), argv + argc);
+  Context context(STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, &g_cancelled, false);
+  context.caller.uid = getuid();
+  context.caller.gid = getgid();
+  context.caller.who = WhoIs(getuid());
+  context.caller.command = CommandText(args);
+  context.caller.width = ColumnsOf(STDERR_FILENO);
+  const UniqueFd cwd = OpenAt(AT_FDCWD, ".", O_PATH | O_DIRECTORY);
+  // In a directory that is gone every relative path fails by itself; absolute ones work.
+  context.caller.cwd_fd = cwd.ok() ? cwd.get() : AT_FDCWD;
+  const Parsed parsed = CommandLine().Parse(args);
+  const char* environment = getenv("TARN_LAKE");
+  if (parsed.invocation.has_value()) {
+    context.location = parsed.invocation->location;
+    if (context.location.empty() && environment != nullptr) context.location = environment;
+    if (parsed.invocation->needs == Needs::kLake) return RunOnLake(context, parsed, args);
+  }
+  return RunParsed(context, parsed);
+}
+
+}  // namespace
+}  // namespace tarn::cli
+
+int main(int argc, char** argv) { return tarn::cli::Main(argc, argv); }

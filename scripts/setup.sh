@@ -1,0 +1,43 @@
+# shellcheck shell=bash disable=SC2154
+# Shared by quickstart and check; sourced, not run. Needs $root, the top of the tree, and $name, the caller's name.
+#   install_packages build|test   the Debian packages that are missing, as root or through sudo
+#   build                         the release preset: build/bin/tarn, build/lib/libtarn.*
+
+die() { echo "$name: $*" >&2; exit 1; }
+say() { printf '\n== %s\n' "$*"; }
+
+build_packages="g++ cmake ninja-build ccache mold pkg-config python3 liburing-dev libxxhash-dev libzstd-dev liblz4-dev
+  libfuse3-dev fuse3 libgtest-dev libgmock-dev libbenchmark-dev libssl-dev libcli11-dev nlohmann-json3-dev libfmt-dev"
+test_packages="acl attr e2fsprogs fio gcc git make rsync sqlite3 tar util-linux"
+
+install_packages() {
+  local wanted=$build_packages missing="" package as_root=""
+  [ "$1" = test ] && wanted="$wanted $test_packages"
+  command -v dpkg-query >/dev/null || die "this is no Debian-like system; install by hand, then rerun: $wanted"
+  for package in $wanted; do
+    case "$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)" in
+      *" installed") ;;
+      *) missing="$missing $package" ;;
+    esac
+  done
+  [ -n "$missing" ] || return 0
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "packages are missing and there is no sudo; as root: apt-get install$missing"
+    as_root="sudo"
+  fi
+  say "installing:$missing"
+  $as_root apt-get update -qq || die "apt-get update failed; check the network, then rerun"
+  # shellcheck disable=SC2086  # a list of words
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
+    die "apt-get could not install:$missing"
+}
+
+build() {
+  # So that a cache hit does not depend on where the tree lies.
+  export CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=$root CCACHE_SLOPPINESS=include_file_mtime,include_file_ctime
+  say "building (release, $(nproc) jobs)"
+  cd "$root" || die "cannot enter $root"
+  local log
+  log=$(cmake --preset release 2>&1) || { printf '%s\n' "$log" >&2; die "cmake could not configure the build"; }
+  cmake --build --preset release -j "$(nproc)" || die "the build failed"
+}
