@@ -86,10 +86,27 @@ TEST(ArenaTest, ThreadsGetPiecesOfTheirOwn) {
     const std::string expected(40, static_cast<char>(t));
     for (const char* piece : pieces[t]) ASSERT_EQ(std::memcmp(piece, expected.data(), 40), 0);
   }
-  // Who meets at the end of a block fetches one block, not one each: as much is held as one thread would hold.
+}
+
+// Who meets at the end of a block fetches one block, not one each: as much is held as one thread would hold.
+TEST(ArenaTest, ThreadsThatMeetAtTheEndOfABlockFetchOneBlock) {
+  constexpr int kThreads = 4, kRounds = 500, kPieces = 100;
+  constexpr size_t kBytes = Arena::kFirstBlockBytes / 4;
+  std::vector<Arena> arenas(kRounds);
+  std::barrier together(kThreads);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      for (Arena& arena : arenas) {
+        together.arrive_and_wait();
+        for (int i = 0; i < kPieces; ++i) arena.Allocate(kBytes);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
   Arena alone;
-  for (int i = 0; i < kThreads * kPieces; ++i) alone.Allocate(40);
-  EXPECT_EQ(arena.memory_bytes(), alone.memory_bytes());
+  for (int i = 0; i < kThreads * kPieces; ++i) alone.Allocate(kBytes);
+  for (const Arena& arena : arenas) EXPECT_EQ(arena.memory_bytes(), alone.memory_bytes());
 }
 
 }  // namespace

@@ -149,7 +149,9 @@ TEST_P(MemtableContract, KeysAreOrderedAsUnsignedBytes) {
     }
   }
   ExpectModel();
-  for (const auto& [key, value] : model_) ExpectFound(UserKeyOf(key), kMaxSequence, Kind::kPut, SequenceOf(key), value);
+  for (const auto& [key, value] : model_) {
+    ExpectFound(UserKeyOf(key), kMaxSequence, Kind::kPut, SequenceOf(key), value);
+  }
 }
 
 TEST_P(MemtableContract, LargeKeysAndValues) {

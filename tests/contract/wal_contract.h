@@ -104,7 +104,8 @@ TEST_P(WalContract, AnEmptyStoreHasAnEmptyLog) {
 TEST_P(WalContract, PayloadsOfAnySizeComeBackInOrderAfterClose) {
   std::vector<std::string> expected;
   const auto writer = OpenAt(1);
-  for (const size_t bytes : {0ul, 1ul, 29ul, 4096ul, 0ul, (256ul << 10) - 1, 256ul << 10, (1ul << 20) + 7, 5ul << 20}) {
+  constexpr size_t kKiB = 1024, kMiB = 1024 * kKiB;
+  for (const size_t bytes : std::vector<size_t>{0, 1, 29, 4 * kKiB, 256 * kKiB - 1, 256 * kKiB, kMiB + 7, 5 * kMiB}) {
     for (const Durability level : {Durability::kNone, Durability::kProcess, Durability::kPower}) {
       expected.push_back(Payload(expected.size(), bytes));
       ASSERT_TRUE(writer->Append(expected.back(), level).ok());

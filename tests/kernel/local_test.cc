@@ -1,0 +1,195 @@
+// The store on real files: reads that overlap, on io_uring and on the fallback; bytes that rot; threads that race.
+// ctest runs this program twice, the second time under a seccomp filter that denies io_uring.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "backends/local/local.h"
+#include "tests/kernel/sim_store.h"
+#include "tests/local/temp_directory.h"
+#include "tests/support/trace_backend.h"
+
+namespace tarn::test {
+namespace {
+
+constexpr uint64_t kKeys = 64;
+constexpr size_t kValueBytes = 8 << 10;  // larger than any other block, so that data reads can be told apart
+
+std::string Noise(uint64_t seed) {
+  std::string value(kValueBytes, '\0');
+  SeededEntropy(seed).Fill(value);
+  return value;
+}
+
+std::shared_ptr<Backend> OpenDirectory(const std::string& path, bool allow_io_uring = true) {
+  auto backend = local::OpenLocal(path, {.allow_io_uring = allow_io_uring});
+  EXPECT_TRUE(backend.ok()) << backend.status().ToString();
+  return backend.ok() ? *backend : nullptr;
+}
+
+// One thread asks for 64 cold keys: all 64 data blocks must be on their way before the first is back.
+void CheckReadsOverlap(bool allow_io_uring) {
+  TempDirectory directory;
+  {
+    auto db = OpenSim(OpenDirectory(directory.path()));
+    ASSERT_TRUE(db.ok()) << db.status().ToString();
+    for (uint64_t i = 0; i < kKeys; ++i) ASSERT_TRUE((*db)->Put(NumberedKey(i), Noise(i)).ok());
+    ASSERT_TRUE((*db)->Compact().ok());
+  }
+  auto trace = std::make_shared<TraceBackend>(OpenDirectory(directory.path(), allow_io_uring));
+  std::printf("reads by %s\n", trace->info().read_engine.c_str());
+  auto db = OpenSim(trace);
+  ASSERT_TRUE(db.ok()) << db.status().ToString();
+  // Whoever reads a data block blocking waits until all 64 have come (the queue does not block at all).
+  auto all_here = std::make_shared<Rendezvous>(kKeys);
+  std::atomic<bool> apart = false;
+  trace->SetReadHook([&, all_here](const Call& call) {
+    if (call.bytes >= kValueBytes && !all_here->Arrive()) apart = true;
+  });
+  std::vector<std::string> names;
+  for (uint64_t i = 0; i < kKeys; ++i) names.push_back(NumberedKey(i));
+  std::vector<std::string> values;
+  const std::vector<Status> statuses = (*db)->MultiGet({}, {names.begin(), names.end()}, &values);
+  trace->SetReadHook(nullptr);
+  EXPECT_FALSE(apart) << "some of the 64 reads waited for others to end";
+  for (uint64_t i = 0; i < kKeys; ++i) {
+    ASSERT_TRUE(statuses[i].ok()) << statuses[i].ToString();
+    EXPECT_EQ(values[i], Noise(i));
+  }
+  EXPECT_GE(trace->max_reads_in_flight(), kKeys);
+}
+
+TEST(LocalStore, OneMultiGetHasItsReadsInFlightTogether) { CheckReadsOverlap(true); }
+TEST(LocalStore, AndOnTheFallback) { CheckReadsOverlap(false); }
+
+TEST(LocalStore, ReopensWithEverything) {
+  TempDirectory directory;
+  for (int round = 0; round < 3; ++round) {
+    auto db = DB::Open(SmallSettings(), directory.path());
+    ASSERT_TRUE(db.ok()) << db.status().ToString();
+    std::string value;
+    for (uint64_t i = 0; i < 2000; ++i) {
+      const Status got = (*db)->Get(NumberedKey(i), &value);
+      ASSERT_EQ(got.ok(), round > 0) << got.ToString();
+      ASSERT_TRUE((*db)->Put(NumberedKey(i), std::to_string(round)).ok());
+    }
+    EXPECT_TRUE((*db)->Verify().ok());
+    EXPECT_TRUE((*db)->Close().ok());
+  }
+}
+
+// Writers, readers, iterators, snapshots, flushes and compactions at once; what each thread wrote it reads back.
+TEST(LocalStore, ThreadsAtOnce) {
+  TempDirectory directory;
+  auto opened = DB::Open(SmallSettings(), directory.path());
+  ASSERT_TRUE(opened.ok());
+  DB& db = **opened;
+  constexpr uint64_t kRows = 4000;
+  std::vector<std::thread> threads;
+  std::atomic<bool> done = false;
+  for (char name : {'a', 'b', 'c'}) {
+    threads.emplace_back([&, name] {
+      const std::string prefix(1, name);
+      std::string value;
+      for (uint64_t i = 0; i < kRows; ++i) {
+        const std::string key = prefix + NumberedKey(i % 500);
+        EXPECT_TRUE(db.Put(key, std::to_string(i), i % 400 == 0 ? Durability::kPower : Durability::kNone).ok());
+        EXPECT_TRUE(db.Get(key, &value).ok());
+        EXPECT_EQ(value, std::to_string(i));
+      }
+    });
+  }
+  std::thread scanner([&] {
+    while (!done) {
+      const auto snapshot = db.GetSnapshot();
+      std::string first, second;
+      for (std::string* out : {&first, &second}) {  // one snapshot gives one answer, whatever happens meanwhile
+        const auto it = db.NewIterator({.snapshot = snapshot.get()});
+        for (it->SeekToFirst(); it->valid(); it->Next()) out->append(it->key()).append(it->value());
+        EXPECT_TRUE(it->status().ok()) << it->status().ToString();
+      }
+      EXPECT_EQ(first, second);
+    }
+  });
+  std::thread keeper([&] {
+    while (!done) {
+      EXPECT_TRUE(db.Flush().ok());
+      EXPECT_TRUE(db.Compact().ok());
+    }
+  });
+  for (std::thread& thread : threads) thread.join();
+  done = true;
+  scanner.join();
+  keeper.join();
+  EXPECT_TRUE(db.Verify().ok());
+}
+
+std::vector<std::string> FilesBelow(const std::string& directory) {
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    if (entry.is_regular_file() && entry.file_size() > 0 && entry.path().filename() != "LOCK") files.push_back(entry.path());
+  }
+  return files;
+}
+
+std::string Slurp(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// The store as one text, or the error that kept it from being read; read-only, so that nothing is mended.
+std::string ReadAll(const std::string& directory) {
+  Settings settings = SmallSettings();
+  settings.read_only = true;
+  auto db = DB::Open(settings, directory);
+  if (!db.ok()) return "error: " + db.status().ToString();
+  std::string text;
+  for (const std::string& name : (*db)->ListFamilies()) {
+    const auto it = (*db)->NewIterator(*(*db)->FindFamily(name));
+    for (it->SeekToFirst(); it->valid(); it->Next()) text.append(it->key()).append("=").append(it->value()).append("\n");
+    if (!it->status().ok()) return "error: " + it->status().ToString();
+  }
+  return text;
+}
+
+// Every byte of every file of a small closed store (tables, log, manifest), flipped in turn.
+TEST(LocalStore, EveryFlippedByteIsDetectedOrHarmless) {
+  TempDirectory directory;
+  {
+    auto db = OpenSim(OpenDirectory(directory.path()));
+    ASSERT_TRUE(db.ok());
+    for (uint64_t i = 0; i < 20; ++i) ASSERT_TRUE((*db)->Put(NumberedKey(i), std::to_string(i)).ok());
+    ASSERT_TRUE((*db)->DeleteRange(NumberedKey(3), NumberedKey(6)).ok());
+    ASSERT_TRUE((*db)->Flush().ok());
+    for (uint64_t i = 15; i < 30; ++i) ASSERT_TRUE((*db)->Put(NumberedKey(i), "in the log").ok());
+    ASSERT_TRUE((*db)->Close().ok());
+  }
+  const std::string truth = ReadAll(directory.path());
+  ASSERT_EQ(truth.find("error"), std::string::npos) << truth;
+  uint64_t detected = 0, harmless = 0;
+  for (const std::string& path : FilesBelow(directory.path())) {
+    const std::string bytes = Slurp(path);
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    for (size_t at = 0; at < bytes.size(); ++at) {
+      file.seekp(static_cast<std::streamoff>(at)).put(static_cast<char>(bytes[at] ^ (1 << at % 8))).flush();
+      const std::string seen = ReadAll(directory.path());
+      file.seekp(static_cast<std::streamoff>(at)).put(bytes[at]).flush();
+      if (seen == truth) {
+        ++harmless;
+        continue;
+      }
+      ++detected;
+      ASSERT_TRUE(seen.starts_with("error: corruption: ")) << path << " byte " << at << ": " << seen;
+    }
+  }
+  EXPECT_EQ(ReadAll(directory.path()), truth);
+  EXPECT_GT(detected, 1000u);
+  std::printf("%llu flips detected, %llu harmless\n", static_cast<unsigned long long>(detected),
+              static_cast<unsigned long long>(harmless));
+}
+
+}  // namespace
+}  // namespace tarn::test
