@@ -12,8 +12,7 @@ namespace tarn {
 }
 }  // namespace tarn
 
-#define CHECK(condition) \
-  ((condition) ? static_cast<void>(0) : ::tarn::CheckFailed(__FILE__, __LINE__, #condition))
+#define CHECK(condition) ((condition) ? static_cast<void>(0) : ::tarn::CheckFailed(__FILE__, __LINE__, #condition))
 #ifdef NDEBUG
 #define DCHECK(condition) static_cast<void>(sizeof(!(condition)))
 #else

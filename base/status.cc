@@ -23,14 +23,34 @@ std::string_view CodeName(Code code) {
 Status Status::FromErrno(int error, std::string message) {
   Code code = Code::kIo;
   switch (error) {
-    case ENOENT: case ENODATA: code = Code::kNotFound; break;
-    case ENOSPC: case EDQUOT: case EFBIG: code = Code::kNoSpace; break;
-    case EAGAIN: case ETIMEDOUT: case EINTR: code = Code::kUnavailable; break;
-    case EBUSY: case ETXTBSY: code = Code::kBusy; break;
-    case EOPNOTSUPP: case ENOSYS: code = Code::kUnsupported; break;
-    case EINVAL: case EEXIST: case ENOTDIR: case EISDIR: case ENOTEMPTY: case EACCES: case EPERM: case EROFS:
-    case ENAMETOOLONG: case EXDEV: case ELOOP: case EMLINK: case EBADF: case ERANGE: case E2BIG: case EOVERFLOW:
-      code = Code::kInvalid; break;
+    case ENOENT:
+    case ENODATA: code = Code::kNotFound; break;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: code = Code::kNoSpace; break;
+    case EAGAIN:
+    case ETIMEDOUT:
+    case EINTR: code = Code::kUnavailable; break;
+    case EBUSY:
+    case ETXTBSY: code = Code::kBusy; break;
+    case EOPNOTSUPP:
+    case ENOSYS: code = Code::kUnsupported; break;
+    case EINVAL:
+    case EEXIST:
+    case ENOTDIR:
+    case EISDIR:
+    case ENOTEMPTY:
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case ENAMETOOLONG:
+    case EXDEV:
+    case ELOOP:
+    case EMLINK:
+    case EBADF:
+    case ERANGE:
+    case E2BIG:
+    case EOVERFLOW: code = Code::kInvalid; break;
     default: break;
   }
   return {code, std::move(message), error};

@@ -1,7 +1,8 @@
 // How an argument list becomes an invocation:
-//   1. words that CLI11 would bend (after "--"; in brackets, which it takes for lists) are shielded by a leading
-//      \x01, which a transform on every value takes off again: an operand is the bytes the user typed;
-//   2. the verb is looked up first, so that a mistyped one gets a suggestion instead of a parse error;
+//   1. the verb is looked up first, so that a mistyped one gets a suggestion instead of a parse error;
+//   2. words that CLI11 would bend (operands named like a verb; in brackets, which it takes for lists; after "--")
+//      are shielded by a leading \x01, which a transform on every value takes off again: an operand is the bytes the
+//      user typed;
 //   3. CLI11 parses options; what it does not know is explained with the nearest option.
 #include "cli/app.h"
 
@@ -22,16 +23,17 @@ std::string Unshield(std::string word) {
   return word;
 }
 
-std::vector<std::string> Shield(const std::vector<std::string>& args) {
+// `first`: where the operands may begin, behind the verb.
+std::vector<std::string> Shield(const std::vector<std::string>& args, size_t first) {
   std::vector<std::string> out;
   bool operands_only = false;
-  for (const std::string& arg : args) {
-    if (!operands_only && arg == "--") {
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (!operands_only && args[i] == "--") {
       operands_only = true;
       continue;
     }
-    const bool bends = operands_only || arg.starts_with('[') || arg.starts_with(kShield);
-    out.push_back(bends ? kShield + arg : arg);
+    const bool bends = operands_only || (i >= first && !args[i].starts_with('-'));
+    out.push_back(bends ? kShield + args[i] : args[i]);
   }
   return out;
 }
@@ -187,16 +189,21 @@ bool CommandLine::IsFamily(const std::string& name) const {
                      [&](const auto& verb) { return verb->spec().name.starts_with(name + " "); });
 }
 
-std::string CommandLine::VerbIn(const std::vector<std::string>& args, std::string* error) const {
+std::string CommandLine::VerbIn(const std::vector<std::string>& args, size_t* behind, std::string* error) const {
   std::string family;
+  *behind = args.size();
   for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == "--") break;
     if (args[i] == "--lake") {
       ++i;
       continue;
     }
     if (args[i].starts_with('-')) continue;
     const std::string name = family.empty() ? args[i] : family + " " + args[i];
-    if (FindVerb(name) != nullptr) return name;
+    if (FindVerb(name) != nullptr) {
+      *behind = i + 1;
+      return name;
+    }
     if (family.empty() && IsFamily(name)) {
       family = name;
       continue;
@@ -209,7 +216,7 @@ std::string CommandLine::VerbIn(const std::vector<std::string>& args, std::strin
     }
     const std::string near = Nearest(args[i], candidates);
     *error =
-        fmt::format("{}: no such verb; {}see: tarn {}--help", Escape(Unshield(args[i])),
+        fmt::format("{}: no such verb; {}see: tarn {}--help", Escape(args[i]),
                     near.empty() ? "" : fmt::format("did you mean '{}'? ", near), family.empty() ? "" : family + " ");
     return family;
   }
@@ -235,15 +242,14 @@ std::string CommandLine::ExplainExtra(const std::string& verb, const std::string
 
 Parsed CommandLine::Parse(const std::vector<std::string>& args_in) {
   Parsed parsed;
-  std::vector<std::string> args = Shield(args_in);
+  std::vector<std::string> args = args_in;
   // "help VERB" reads like "VERB --help".
-  if (!args.empty() && args[0] == "help") {
-    args.erase(args.begin());
-    args.insert(args.end(), "--help");
-  }
+  if (!args.empty() && args[0] == "help") args[0] = "--help";
   if (!args.empty() && args[0] == "-h") args[0] = "--help";
-  parsed.verb = VerbIn(args, &parsed.error);
+  size_t behind;
+  parsed.verb = VerbIn(args, &behind, &parsed.error);
   if (!parsed.error.empty()) return parsed;
+  args = Shield(args, behind);
   try {
     std::reverse(args.begin(), args.end());  // what CLI11 wants of a vector
     app_->parse(args);

@@ -87,8 +87,9 @@ class CommandLine {
   CLI::App* Family(const std::string& name, const std::string& group);
   const Verb* FindVerb(const std::string& name) const;
   bool IsFamily(const std::string& name) const;
-  // The verb the arguments start with; empty with `error` set when there is none of that name.
-  std::string VerbIn(const std::vector<std::string>& args, std::string* error) const;
+  // The verb the arguments start with, and where they go on `behind` it; `error` is set when there is none of that
+  // name.
+  std::string VerbIn(const std::vector<std::string>& args, size_t* behind, std::string* error) const;
   std::string ExplainExtra(const std::string& verb, const std::string& extra) const;
 
   std::unique_ptr<CLI::App> app_;

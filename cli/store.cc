@@ -71,7 +71,9 @@ Result<std::unique_ptr<lake::Lake>> OpenLake(const std::string& location, const 
   TARN_ASSIGN(Components components, ComponentsOf(directory, false, holder));
   lake::LakeOptions options;
   options.settings.create_if_missing = false;
-  return lake::Lake::Open(std::move(components), options);
+  auto lake = lake::Lake::Open(std::move(components), options);
+  if (!lake.ok()) return At(location, lake.status());
+  return lake;
 }
 
 Result<std::unique_ptr<lake::Lake>> InitLake(const std::string& location, const std::string& holder) {

@@ -32,8 +32,8 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/tarn DESTINATION ${CMAKE_INSTALL_I
 install(EXPORT tarnTargets NAMESPACE tarn:: DESTINATION ${package_dir})
 install(EXPORT tarnStaticTargets NAMESPACE tarn:: DESTINATION ${package_dir})
 
-configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/tarnConfig.cmake.in ${CMAKE_BINARY_DIR}/package/tarnConfig.cmake
-                              INSTALL_DESTINATION ${package_dir})
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/tarnConfig.cmake.in
+                              ${CMAKE_BINARY_DIR}/package/tarnConfig.cmake INSTALL_DESTINATION ${package_dir})
 # Before 1.0 every minor version may break the API.
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/package/tarnConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 file(RELATIVE_PATH PC_TO_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})

@@ -80,9 +80,9 @@ class DropRules {
   Walk kept_;  // those that rule 3 leaves: what may be written
 
   // Of the started key:
-  size_t stripe_ = SIZE_MAX;      // of the version judged last
-  Sequence newer_ = kAboveAll;    // the version that was judged last and stays; none: all that is newer
-  Sequence held_ = 0;             // the delete that waits for a put; 0: none
+  size_t stripe_ = SIZE_MAX;    // of the version judged last
+  Sequence newer_ = kAboveAll;  // the version that was judged last and stays; none: all that is newer
+  Sequence held_ = 0;           // the delete that waits for a put; 0: none
 
   std::set<std::pair<size_t, Sequence>> needed_;  // rule 5: fragments of kept_ that hide a put of this output
 };

@@ -112,8 +112,7 @@ Status MergeJob::Rep::Take(std::string_view internal_key, std::string_view value
     rules.StartKey(key);
   }
   switch (rules.Judge(SequenceOf(internal_key), KindOf(internal_key))) {
-    case DropRules::Verdict::kDrop:
-      return {};
+    case DropRules::Verdict::kDrop: return {};
     case DropRules::Verdict::kHold:
       held_key.assign(internal_key);
       held_value.assign(value);
@@ -123,8 +122,7 @@ Status MergeJob::Rep::Take(std::string_view internal_key, std::string_view value
       DCHECK(held);
       TARN_TRY(Write(held_key, held_value));
       break;
-    case DropRules::Verdict::kKeep:
-      break;
+    case DropRules::Verdict::kKeep: break;
   }
   held = false;
   return Write(internal_key, value);

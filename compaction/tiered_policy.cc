@@ -141,8 +141,8 @@ class TieredPolicy final : public CompactionPolicy {
   }
 
   // The runs from index `from` on of level `source`, into the level below.
-  std::optional<CompactionPlan> MoveDown(const LevelsView& view, size_t last, size_t source, size_t from, bool may_grow,
-                                         std::string_view reason) const {
+  std::optional<CompactionPlan> MoveDown(const LevelsView& view, size_t last, size_t source, size_t from,
+                                         bool may_grow, std::string_view reason) const {
     const Level& level = view.levels[source];
     uint64_t batch = 0;
     for (size_t i = from; i < level.size(); ++i) batch += level[i].bytes;

@@ -119,9 +119,8 @@ bool BlockCursor::ParseAt(uint32_t offset) {
   current_ = offset;
   uint32_t shared, unshared, value_bytes;
   const char* const limit = data_.data() + data_.size();
-  const char* p = offset < data_.size()
-                      ? ReadLengths(data_.data() + offset, limit, &shared, &unshared, &value_bytes)
-                      : nullptr;
+  const char* p =
+      offset < data_.size() ? ReadLengths(data_.data() + offset, limit, &shared, &unshared, &value_bytes) : nullptr;
   if (p == nullptr) {
     Fail("it does not fit in the block");
     return false;

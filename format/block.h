@@ -72,7 +72,7 @@ class BlockCursor final : public Cursor {
 
   BlockRef block_;
   std::string key_;
-  std::string_view data_;          // the entries, without the restart array
+  std::string_view data_;  // the entries, without the restart array
   uint32_t restart_count_ = 0;
   uint32_t current_ = 0, next_ = 0;  // offsets of this entry and the one after it
 };

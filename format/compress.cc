@@ -34,8 +34,8 @@ ZSTD_DCtx* ThreadDecompressor() {
 
 bool Inflate(Compression method, std::string_view packed, char* out, size_t raw_bytes) {
   if (method == Compression::kLz4) {
-    const int n = LZ4_decompress_safe(packed.data(), out, static_cast<int>(packed.size()),
-                                      static_cast<int>(raw_bytes));
+    const int n =
+        LZ4_decompress_safe(packed.data(), out, static_cast<int>(packed.size()), static_cast<int>(raw_bytes));
     return n >= 0 && static_cast<size_t>(n) == raw_bytes;
   }
   ZSTD_DCtx* const context = ThreadDecompressor();
@@ -67,8 +67,8 @@ BlockCompressor::~BlockCompressor() = default;
 // Returns the bytes written, 0 when the result does not fit in `capacity`.
 size_t BlockCompressor::Squeeze(std::string_view payload, char* out, size_t capacity) {
   if (method_ == Compression::kLz4) {
-    const int n = LZ4_compress_default(payload.data(), out, static_cast<int>(payload.size()),
-                                       static_cast<int>(capacity));
+    const int n =
+        LZ4_compress_default(payload.data(), out, static_cast<int>(payload.size()), static_cast<int>(capacity));
     return n > 0 ? static_cast<size_t>(n) : 0;
   }
   if (zstd_->context == nullptr) return 0;

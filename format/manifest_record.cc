@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view kMagic = "tarnmfst";
 constexpr uint32_t kVersion = 1;
-constexpr size_t kHeaderBytes = 8 + 4;    // magic, version
+constexpr size_t kHeaderBytes = 8 + 4;  // magic, version
 constexpr size_t kChecksumBytes = 8;
 constexpr size_t kStoreIdBytes = 16;
 // Levels grow geometrically, so 64 hold more than any device; the bound keeps hostile levels from becoming
@@ -46,9 +46,7 @@ enum Tag : uint64_t {
   kSnapshotDropped = 21,
 };
 
-uint64_t Checksum(std::string_view body, uint64_t number) {
-  return PlacedChecksum(body, Hash64("manifest"), number);
-}
+uint64_t Checksum(std::string_view body, uint64_t number) { return PlacedChecksum(body, Hash64("manifest"), number); }
 
 void PutField(std::string* out, Tag tag, std::string_view payload) {
   PutVarint(out, tag);
@@ -184,8 +182,8 @@ Complaint CheckRecord(const ManifestRecord& record, uint64_t number) {
   if (record.base > record.number) return "its base is a later record";
   if (record.store_id.size() != kStoreIdBytes) return "the store id is not 16 bytes";
   if (record.last_sequence > kMaxSequence) return "the last sequence is above 56 bits";
-  if (record.full() && !(record.families_dropped.empty() && record.tables_removed.empty() &&
-                         record.snapshots_dropped.empty())) {
+  if (record.full() &&
+      !(record.families_dropped.empty() && record.tables_removed.empty() && record.snapshots_dropped.empty())) {
     return "a full state removes something";
   }
   for (const ManifestFamily& family : record.families_added) {

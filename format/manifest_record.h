@@ -33,17 +33,17 @@ struct ManifestSnapshot {
 
 struct ManifestRecord {
   uint64_t number = 0;
-  uint64_t base = 0;  // == number: a full state
-  uint64_t epoch = 0;         // of the writer; a higher epoch fences a lower one
-  std::string writer;         // for people: who published it
-  std::string store_id;       // 16 bytes
+  uint64_t base = 0;     // == number: a full state
+  uint64_t epoch = 0;    // of the writer; a higher epoch fences a lower one
+  std::string writer;    // for people: who published it
+  std::string store_id;  // 16 bytes
 
   // Always the values after this record.
-  uint64_t next_table = 1;    // numbers are never given out twice
+  uint64_t next_table = 1;  // numbers are never given out twice
   uint64_t next_run = 1;
   uint32_t next_family = 1;
-  Sequence last_sequence = 0; // every commit up to here is in tables
-  uint64_t first_wal = 1;     // log segments below are superseded
+  Sequence last_sequence = 0;  // every commit up to here is in tables
+  uint64_t first_wal = 1;      // log segments below are superseded
 
   // Delta: what changed. Full: everything there is (the removal lists are empty).
   std::vector<ManifestFamily> families_added;

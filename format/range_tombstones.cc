@@ -31,8 +31,7 @@ RangeTombstones::RangeTombstones(std::vector<RangeTombstone> tombstones) {
   for (size_t i = 0; i < n; ++i) by_begin[i] = by_end[i] = i;
   std::sort(by_begin.begin(), by_begin.end(),
             [&](size_t a, size_t b) { return tombstones[a].begin < tombstones[b].begin; });
-  std::sort(by_end.begin(), by_end.end(),
-            [&](size_t a, size_t b) { return tombstones[a].end < tombstones[b].end; });
+  std::sort(by_end.begin(), by_end.end(), [&](size_t a, size_t b) { return tombstones[a].end < tombstones[b].end; });
 
   OpenSet open;
   size_t next_begin = 0;
@@ -49,10 +48,10 @@ RangeTombstones::RangeTombstones(std::vector<RangeTombstone> tombstones) {
     }
     if (open.empty()) continue;
 
-    const std::string& until = next_begin < n && tombstones[by_begin[next_begin]].begin <
-                                                     tombstones[by_end[next_end]].end
-                                   ? tombstones[by_begin[next_begin]].begin
-                                   : tombstones[by_end[next_end]].end;
+    const std::string& until =
+        next_begin < n && tombstones[by_begin[next_begin]].begin < tombstones[by_end[next_end]].end
+            ? tombstones[by_begin[next_begin]].begin
+            : tombstones[by_end[next_end]].end;
     std::vector<Sequence> sequences = Distinct(open);
     if (!fragments_.empty() && fragments_.back().end == at && fragments_.back().sequences == sequences) {
       fragments_.back().end = until;

@@ -25,14 +25,13 @@ Result<std::shared_ptr<Table>> Table::Open(Backend& backend, std::string_view st
   table->identity_ = TableIdentity(store_id, number);
   const uint64_t size = table->blob_->size();
   if (size != expected_bytes || size < kFooterBytes) {
-    return Status::Corruption(TableBlobName(number) + ": ends at offset " + std::to_string(size) +
-                              " instead of " + std::to_string(expected_bytes) + "; restore this blob from a backup");
+    return Status::Corruption(TableBlobName(number) + ": ends at offset " + std::to_string(size) + " instead of " +
+                              std::to_string(expected_bytes) + "; restore this blob from a backup");
   }
   table->blocks_end_ = size - kFooterBytes;
   char bytes[kFooterBytes];
   TARN_TRY(table->blob_->Read(table->blocks_end_, bytes));
-  TARN_ASSIGN(const TableFooter footer,
-              DecodeFooter({bytes, kFooterBytes}, table->blocks_end_, store_id, number));
+  TARN_ASSIGN(const TableFooter footer, DecodeFooter({bytes, kFooterBytes}, table->blocks_end_, store_id, number));
   table->filter_ = footer.filter;
   table->range_block_ = footer.ranges;
   table->index_ = footer.index;

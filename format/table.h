@@ -22,16 +22,16 @@ namespace tarn {
 
 // What a builder reports, the manifest records and readers rely on.
 struct TableMeta {
-  uint64_t number = 0;      // names the blob: TableBlobName(number)
+  uint64_t number = 0;  // names the blob: TableBlobName(number)
   uint64_t file_bytes = 0;
-  std::string smallest;     // user keys: lowest and highest key of any entry or tombstone
+  std::string smallest;  // user keys: lowest and highest key of any entry or tombstone
   std::string largest;
   bool largest_exclusive = false;  // `largest` is the open end of a range tombstone, not a key in the table
   Sequence min_sequence = 0, max_sequence = 0;
-  uint64_t entries = 0;           // point entries
-  uint64_t deletions = 0;         // point tombstones among them
+  uint64_t entries = 0;    // point entries
+  uint64_t deletions = 0;  // point tombstones among them
   uint64_t range_deletions = 0;
-  uint64_t raw_bytes = 0;         // keys and values before compression
+  uint64_t raw_bytes = 0;  // keys and values before compression
 };
 
 std::string TableBlobName(uint64_t number);  // "table/000000000000000a": hexadecimal, like all numbers in names
@@ -97,12 +97,12 @@ class TableProbe {
 
   // After kDone:
   const Status& status() const { return status_; }
-  bool present() const { return present_; }     // a version <= snapshot is in the table
+  bool present() const { return present_; }  // a version <= snapshot is in the table
   Kind kind() const { return kind_; }
   Sequence sequence() const { return sequence_; }
   std::string_view value() const { return value_; }  // lives as long as value_block()
   const BlockRef& value_block() const { return value_block_; }
-  bool filtered() const { return filtered_; }   // the filter said no
+  bool filtered() const { return filtered_; }  // the filter said no
 
  private:
   enum class Stage : uint8_t { kFilter, kTopIndex, kIndex, kData, kDone };

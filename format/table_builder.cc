@@ -105,14 +105,14 @@ Status TableBuilder::Add(std::string_view internal_key, std::string_view value) 
   // Entries come from other tables too, and a bad one must not be passed on.
   const Kind kind = internal_key.size() < kTrailerBytes ? kSeekKind : KindOf(internal_key);
   if (kind != Kind::kPut && kind != Kind::kDelete) {
-    return rep.failed = Status::Corruption(TableBlobName(rep.meta.number) + ": entry " +
-                                           std::to_string(rep.meta.entries) +
-                                           " to be written is neither put nor delete; run `tarn check`");
+    return rep.failed =
+               Status::Corruption(TableBlobName(rep.meta.number) + ": entry " + std::to_string(rep.meta.entries) +
+                                  " to be written is neither put nor delete; run `tarn check`");
   }
   if (!rep.last_key.empty() && CompareInternalKeys(rep.last_key, internal_key) >= 0) {
-    return rep.failed = Status::Corruption(TableBlobName(rep.meta.number) + ": entry " +
-                                           std::to_string(rep.meta.entries) +
-                                           " to be written is out of order; run `tarn check`");
+    return rep.failed =
+               Status::Corruption(TableBlobName(rep.meta.number) + ": entry " + std::to_string(rep.meta.entries) +
+                                  " to be written is out of order; run `tarn check`");
   }
   const uint64_t entry_bytes = static_cast<uint64_t>(internal_key.size()) + value.size();
   if (entry_bytes > kMaxBlockBytes - (1 << 10)) {

@@ -1,6 +1,6 @@
 // TableBuilder: writes one table from entries in order. Bytes: docs/formats/table.md.
 //
-// Memory: one data block, one index partition, 8 bytes a key for the filter, and the tombstones.
+// Memory: one data block, the index (about 1 % of the table), 8 bytes a key for the filter, and the tombstones.
 // Threads: one at a time.
 #pragma once
 
@@ -20,8 +20,8 @@ struct TableOptions {
 
 class TableBuilder {
  public:
-  static Result<std::unique_ptr<TableBuilder>> Create(Backend& backend, std::string_view store_id,
-                                                      uint64_t number, const TableOptions& options);
+  static Result<std::unique_ptr<TableBuilder>> Create(Backend& backend, std::string_view store_id, uint64_t number,
+                                                      const TableOptions& options);
   ~TableBuilder();  // without Finish: the table never existed
 
   // REQUIRES: internal keys strictly ascend.

@@ -181,10 +181,10 @@ class TableCursor final : public Cursor {
   BlockSource* const source_;
   BlockCursor top_, partition_, data_;
   BlockHandle partition_handle_, data_handle_;
-  BlockCursor ahead_;        // in partition_'s block, on the first index entry that was not hinted yet
-  size_t in_a_row_ = 0;      // moves to a next block since the last seek or step back
+  BlockCursor ahead_;    // in partition_'s block, on the first index entry that was not hinted yet
+  size_t in_a_row_ = 0;  // moves to a next block since the last seek or step back
   size_t window_ = kFirstWindow;
-  size_t hinted_ = 0;        // blocks told to the source, from the one we stand on
+  size_t hinted_ = 0;  // blocks told to the source, from the one we stand on
 };
 
 }  // namespace

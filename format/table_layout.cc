@@ -91,11 +91,11 @@ Result<TableFooter> DecodeFooter(std::string_view bytes, uint64_t offset, std::s
     return FooterCorruption(number, offset, "checksum mismatch" + std::string(kRestore));
   }
   if (footer.store_id != store_id || footer.number != number) {
-    return FooterCorruption(number, offset,
-                            footer.store_id != store_id
-                                ? "it is a table of another store; put back the blob that belongs here"
-                                : "it is table " + std::to_string(footer.number) +
-                                      "; put back the blob that belongs here");
+    return FooterCorruption(
+        number, offset,
+        footer.store_id != store_id
+            ? "it is a table of another store; put back the blob that belongs here"
+            : "it is table " + std::to_string(footer.number) + "; put back the blob that belongs here");
   }
   if (version != kTableVersion) {
     return Status::Unsupported(TableBlobName(number) + ": table format version " + std::to_string(version) +
@@ -106,8 +106,8 @@ Result<TableFooter> DecodeFooter(std::string_view bytes, uint64_t offset, std::s
 
 std::string EncodeProperties(const TableMeta& meta) {
   std::string out;
-  for (const uint64_t v : {meta.entries, meta.deletions, meta.range_deletions, meta.raw_bytes, meta.min_sequence,
-                           meta.max_sequence}) {
+  for (const uint64_t v :
+       {meta.entries, meta.deletions, meta.range_deletions, meta.raw_bytes, meta.min_sequence, meta.max_sequence}) {
     PutVarint(&out, v);
   }
   PutBytes(&out, meta.smallest);
@@ -118,8 +118,8 @@ std::string EncodeProperties(const TableMeta& meta) {
 
 bool DecodeProperties(std::string_view bytes, TableMeta* meta) {
   std::string_view in = bytes, smallest, largest;
-  for (uint64_t* v : {&meta->entries, &meta->deletions, &meta->range_deletions, &meta->raw_bytes,
-                      &meta->min_sequence, &meta->max_sequence}) {
+  for (uint64_t* v : {&meta->entries, &meta->deletions, &meta->range_deletions, &meta->raw_bytes, &meta->min_sequence,
+                      &meta->max_sequence}) {
     if (!GetVarint(&in, v)) return false;
   }
   if (!GetBytes(&in, &smallest) || !GetBytes(&in, &largest)) return false;

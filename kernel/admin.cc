@@ -19,7 +19,8 @@ class HeldSnapshot final : public Snapshot {
 
 Status CheckName(std::string_view what, std::string_view name) {
   if (!name.empty() && name.size() <= 255) return {};
-  return Status::Invalid(std::string(what) + " name of " + std::to_string(name.size()) + " bytes; it must have 1 to 255");
+  return Status::Invalid(std::string(what) + " name of " + std::to_string(name.size()) +
+                         " bytes; it must have 1 to 255");
 }
 
 Status CopyBlob(Backend& source, Backend& target, const std::string& name) {
@@ -42,7 +43,8 @@ Status Engine::Usable() const {
 
 Status Engine::Writable() const {
   TARN_TRY(Usable());
-  if (writes_ == nullptr) return Status::Invalid("the store was opened read-only; open it without read_only to change it");
+  if (writes_ == nullptr)
+    return Status::Invalid("the store was opened read-only; open it without read_only to change it");
   return {};
 }
 
@@ -64,7 +66,8 @@ Result<ColumnFamily> Engine::CreateFamily(std::string_view name) {
   TARN_TRY(writes_->Exclusive([&] {
     TARN_TRY(store_->Edit([&](ManifestRecord* delta, const ManifestState& state) {
       for (const auto& [id, existing] : state.families()) {
-        if (existing == name) return Status::Busy("column family \"" + existing + "\" exists already; use FindFamily");
+        if (existing == name)
+          return Status::Busy("column family \"" + existing + "\" exists already; use FindFamily");
       }
       created.id = delta->next_family++;
       delta->families_added.push_back({created.id, std::string(name)});
@@ -155,7 +158,8 @@ Status Engine::Compact() {
 Status Engine::Checkpoint(Backend& target) {
   TARN_TRY(Flush());
   TARN_ASSIGN(const ListPage there, target.List("", "", 1));
-  if (!there.blobs.empty()) return Status::Invalid("the target of a checkpoint must be empty; it holds " + there.blobs[0].name);
+  if (!there.blobs.empty())
+    return Status::Invalid("the target of a checkpoint must be empty; it holds " + there.blobs[0].name);
   std::shared_ptr<const ReadView> pinned;  // keeps every table of the record on disk
   const ManifestRecord record = store_->FullRecord(&pinned);
   for (const ManifestTable& table : record.tables_added) {

@@ -11,7 +11,8 @@ namespace tarn::kernel {
 namespace {
 
 Status OutOfRange(const char* name, uint64_t value, const char* limits) {
-  return Status::Invalid(std::string("Settings::") + name + " is " + std::to_string(value) + "; it must be " + limits);
+  return Status::Invalid(std::string("Settings::") + name + " is " + std::to_string(value) + "; it must be " +
+                         limits);
 }
 
 Status CheckSettings(const Settings& s) {
@@ -20,7 +21,8 @@ Status CheckSettings(const Settings& s) {
     return OutOfRange("background_threads", s.background_threads, "1 to 256");
   }
   if (s.filter_bits_per_key > 64) return OutOfRange("filter_bits_per_key", s.filter_bits_per_key, "0 to 64");
-  if (s.block_bytes < 512 || s.block_bytes > (1u << 20)) return OutOfRange("block_bytes", s.block_bytes, "512 to 1 MiB");
+  if (s.block_bytes < 512 || s.block_bytes > (1u << 20))
+    return OutOfRange("block_bytes", s.block_bytes, "512 to 1 MiB");
   if (s.table_bytes < (64u << 10)) return OutOfRange("table_bytes", s.table_bytes, "at least 64 KiB");
   if (s.memtable_bytes != 0 && (s.memtable_bytes < kMinMemtableBytes || s.memtable_bytes > s.memory_bytes / 2)) {
     return OutOfRange("memtable_bytes", s.memtable_bytes, "0, or 64 KiB to half of memory_bytes");
@@ -61,8 +63,8 @@ Result<std::shared_ptr<Backend>> OpenLocation(const Settings& settings, const st
     return Status::Unsupported("location " + location + ": this build opens paths and file:// URLs only");
   }
   if (path.empty()) return Status::Invalid("location is empty; name a directory");
-  return local::OpenLocal(path, {.create = settings.create_if_missing && !settings.read_only,
-                                 .read_only = settings.read_only});
+  return local::OpenLocal(
+      path, {.create = settings.create_if_missing && !settings.read_only, .read_only = settings.read_only});
 }
 
 }  // namespace tarn::kernel

@@ -10,9 +10,7 @@ namespace tarn::kernel {
 namespace {
 
 // Errors that pass without reopening: nothing was half done, and trying again is safe.
-bool Passing(const Status& status) {
-  return status.code() == Code::kNoSpace || status.code() == Code::kUnavailable;
-}
+bool Passing(const Status& status) { return status.code() == Code::kNoSpace || status.code() == Code::kUnavailable; }
 
 void BuryAll(Store& store, const std::vector<TableMeta>& tables) {
   for (const TableMeta& table : tables) store.graveyard->Bury(table.number);
@@ -120,7 +118,11 @@ class Background::CompactTask {
  public:
   CompactTask(Background& owner, uint32_t family, std::vector<RunRef> inputs, uint32_t output_level, bool bottom,
               std::vector<FamilyLevel> levels)
-      : owner_(owner), family_(family), inputs_(std::move(inputs)), output_level_(output_level), bottom_(bottom),
+      : owner_(owner),
+        family_(family),
+        inputs_(std::move(inputs)),
+        output_level_(output_level),
+        bottom_(bottom),
         levels_(std::move(levels)) {}
 
   bool Step() {
@@ -162,7 +164,8 @@ class Background::CompactTask {
         for (const auto& table : input->tables) delta->tables_removed.push_back(table->meta().number);
       }
       if (run == 0) run = delta->next_run++;
-      for (const TableMeta& meta : job_->outputs()) delta->tables_added.push_back({family_, output_level_, run, meta});
+      for (const TableMeta& meta : job_->outputs())
+        delta->tables_added.push_back({family_, output_level_, run, meta});
       return Status();
     }));
     if (dropped) BuryAll(owner_.store_, job_->outputs());
@@ -368,9 +371,8 @@ void Background::Stop() {
   MutexLock lock(mutex_);
   stopping_.store(true, std::memory_order_relaxed);
   store_.parts.scheduler->Notify();
-  store_.parts.scheduler->Await(mutex_.native(), [&]() NO_THREAD_SAFETY_ANALYSIS {
-    return !flushing_ && compactions_ == 0;
-  });
+  store_.parts.scheduler->Await(mutex_.native(),
+                                [&]() NO_THREAD_SAFETY_ANALYSIS { return !flushing_ && compactions_ == 0; });
 }
 
 }  // namespace tarn::kernel

@@ -72,7 +72,7 @@ class Background {
   Mutex mutex_;  // guards: what is running
   bool flushing_ GUARDED_BY(mutex_) = false;
   uint64_t flush_attempts_ GUARDED_BY(mutex_) = 0;
-  Status flush_status_ GUARDED_BY(mutex_);       // of the last attempt
+  Status flush_status_ GUARDED_BY(mutex_);  // of the last attempt
   uint32_t compactions_ GUARDED_BY(mutex_) = 0;
   uint32_t manual_ GUARDED_BY(mutex_) = 0;       // manual compactions under way: nothing else is started
   Status compaction_status_ GUARDED_BY(mutex_);  // of the last one

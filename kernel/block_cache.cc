@@ -35,8 +35,8 @@ struct BlockCache::Entry {
   uint64_t table, offset, hash;
   BlockRef block;
   uint64_t charge = 0;
-  Entry* chain = nullptr;                                   // same bucket
-  Entry *newer = nullptr, *older = nullptr;                 // same queue
+  Entry* chain = nullptr;                                  // same bucket
+  Entry *newer = nullptr, *older = nullptr;                // same queue
   Entry *table_next = nullptr, *table_previous = nullptr;  // same table
   uint8_t hits = 0;
   bool in_main = false;
@@ -224,7 +224,7 @@ class alignas(64) BlockCache::Shard {
   }
 
   Mutex mutex_;
-  std::vector<Entry*> buckets_ GUARDED_BY(mutex_);  // a power of two of them, at least one an entry
+  std::vector<Entry*> buckets_ GUARDED_BY(mutex_);   // a power of two of them, at least one an entry
   std::vector<GhostSet> ghosts_ GUARDED_BY(mutex_);  // two ghosts a bucket, so few are overwritten too early
   Queue small_ GUARDED_BY(mutex_), main_ GUARDED_BY(mutex_);
   std::unordered_map<uint64_t, Entry*> tables_ GUARDED_BY(mutex_);  // first of the list over table_next

@@ -27,8 +27,8 @@ inline constexpr int kReadOnlyAttempts = 20;
 // byte grows with the square of the debt, and reaches the price of 16 MiB/s at the reference debt.
 inline constexpr double kDebtFree = 0.5;
 inline constexpr double kReferenceBytesPerSecond = 16.0 * (1 << 20);
-inline constexpr uint64_t kMinSleepNanos = 500'000;        // shorter sleeps cost more than they give
-inline constexpr uint64_t kMaxSleepNanos = 20'000'000;     // the most one write group waits for debt
+inline constexpr uint64_t kMinSleepNanos = 500'000;     // shorter sleeps cost more than they give
+inline constexpr uint64_t kMaxSleepNanos = 20'000'000;  // the most one write group waits for debt
 
 inline constexpr uint64_t kMinMemoryBytes = 8ull << 20;
 inline constexpr uint64_t kMinMemtableBytes = 64ull << 10;

@@ -29,8 +29,8 @@ struct IteratorSpec {
   std::unique_ptr<Cursor> merged;                  // internal keys of all memtables and tables
   std::vector<const RangeTombstones*> tombstones;  // of the same; `pin` keeps them alive
   Sequence snapshot = kMaxSequence;
-  std::string lower_bound, upper_bound, prefix;    // as in ReadOptions
-  std::shared_ptr<const void> pin;                 // keeps everything alive that the cursor reads
+  std::string lower_bound, upper_bound, prefix;  // as in ReadOptions
+  std::shared_ptr<const void> pin;               // keeps everything alive that the cursor reads
 };
 
 // The newest range tombstone over a key, for keys that are asked for mostly in order.

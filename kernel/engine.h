@@ -29,7 +29,8 @@ class Engine {
   Status Usable() const;
   Status Writable() const;  // also Invalid on a read-only store
 
-  Status Write(const WriteBatch& batch, const WriteOptions& options, const std::function<Status()>& validate = nullptr);
+  Status Write(const WriteBatch& batch, const WriteOptions& options,
+               const std::function<Status()>& validate = nullptr);
   Status SyncWal();
 
   // admin.cc
@@ -61,10 +62,11 @@ class Engine {
   std::shared_ptr<MemSet> NewMemSet(uint64_t first_wal);
   std::string HolderLine() const;
 
+  std::shared_ptr<Backend> backend_;  // outlives the lock it handed out
   std::unique_ptr<Lock> lock_;
   std::unique_ptr<Store> store_;
-  std::unique_ptr<WritePath> writes_;          // null on a read-only store
-  std::unique_ptr<Background> background_;     // null on a read-only store
+  std::unique_ptr<WritePath> writes_;       // null on a read-only store
+  std::unique_ptr<Background> background_;  // null on a read-only store
   std::atomic<bool> closed_{false};
   Status close_status_;
 };

@@ -27,8 +27,9 @@ std::string LevelsText(const Version& version) {
         sum.tombstones += run.tombstones;
       }
       if (view.levels[level].empty()) continue;
-      text += Line("%-16s %6zu %9zu %8llu %12llu %12llu %12llu\n", family->name.c_str(), level,
-                   view.levels[level].size(), Wide(sum.tables), Wide(sum.bytes), Wide(sum.entries), Wide(sum.tombstones));
+      text +=
+          Line("%-16s %6zu %9zu %8llu %12llu %12llu %12llu\n", family->name.c_str(), level, view.levels[level].size(),
+               Wide(sum.tables), Wide(sum.bytes), Wide(sum.entries), Wide(sum.tombstones));
     }
   }
   return text;
@@ -79,7 +80,8 @@ Result<std::string> Engine::Property(std::string_view name) {
     const BackendInfo& info = store_->parts.backend->info();
     std::string text = "backend   " + info.name + ", reads by " + info.read_engine + "\n";
     text += "parts     memtable " + std::string(store_->parts.memtable->name()) + ", log " +
-            std::string(store_->parts.wal->name()) + ", compaction " + std::string(store_->parts.compaction->name()) + "\n";
+            std::string(store_->parts.wal->name()) + ", compaction " + std::string(store_->parts.compaction->name()) +
+            "\n";
     const Status error = store_->error();
     text += "state     " + (error.ok() ? std::string("healthy") : error.ToString()) + "\n";
     return text;

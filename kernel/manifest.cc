@@ -56,7 +56,8 @@ Status Manifest::Load() {
   ManifestState state;
   for (uint64_t number = last.base; number < newest; ++number) {
     Result<ManifestRecord> record = ReadRecord(number);
-    if (!record.ok()) return record.status().Annotate(ManifestBlobName(newest) + " builds on a record that is unreadable");
+    if (!record.ok())
+      return record.status().Annotate(ManifestBlobName(newest) + " builds on a record that is unreadable");
     if (number == last.base && !record->full()) {
       return Status::Corruption(ManifestBlobName(number) + ": is not a full record; restore from a checkpoint");
     }

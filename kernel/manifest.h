@@ -51,9 +51,9 @@ class Manifest {
   ManifestState state_;
   uint64_t epoch_ = 0;
   std::string writer_;
-  Status broken_;             // invariant 4
+  Status broken_;  // invariant 4
   uint64_t previous_base_ = 0;
-  uint64_t oldest_ = 1;       // smallest number that may still exist
+  uint64_t oldest_ = 1;  // smallest number that may still exist
 };
 
 }  // namespace tarn::kernel

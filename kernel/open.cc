@@ -36,7 +36,8 @@ Status ApplyPayload(std::string_view bytes, MemSet* mem) {
   std::string_view changes = payload.changes;
   for (uint64_t i = 0; i < payload.count; ++i) {
     BatchChange change;
-    if (!NextChange(&changes, &change)) return Status::Corruption("log record holds a malformed batch; run `tarn check`");
+    if (!NextChange(&changes, &change))
+      return Status::Corruption("log record holds a malformed batch; run `tarn check`");
     if (FamilyMem* family = mem->Find(change.family)) {
       family->Add(change.kind, payload.first + i, change.key, change.value);
     }
@@ -50,6 +51,7 @@ Status ApplyPayload(std::string_view bytes, MemSet* mem) {
 
 Result<std::unique_ptr<Engine>> Engine::Open(const Settings& settings, Components parts) {
   std::unique_ptr<Engine> engine(new Engine());
+  engine->backend_ = parts.backend;
   for (int attempt = 0;; ++attempt) {
     engine->store_ = std::make_unique<Store>(settings, parts);
     const Status opened = settings.read_only ? engine->OpenReadOnly() : engine->OpenForWriting();
@@ -93,7 +95,8 @@ Status Engine::OpenReadOnly() {
   // If the writer has published meanwhile, the log may already lack what its new tables hold.
   Manifest again(*store_->parts.backend);
   TARN_TRY(again.Load());
-  if (again.state().last().first_wal != last.first_wal) return Status::NotFound("the store moved on while it was read");
+  if (again.state().last().first_wal != last.first_wal)
+    return Status::NotFound("the store moved on while it was read");
   return {};
 }
 
@@ -129,7 +132,8 @@ Status Engine::LoadOrCreate() {
   Manifest& manifest = store_->manifest_for_open();
   const Status loaded = manifest.Load();
   if (loaded.ok()) {
-    if (store_->settings.error_if_exists) return Status::Busy("a store exists here already; open it, or choose another place");
+    if (store_->settings.error_if_exists)
+      return Status::Busy("a store exists here already; open it, or choose another place");
     return {};
   }
   if (loaded.code() != Code::kNotFound || !store_->settings.create_if_missing) return loaded;
@@ -201,13 +205,12 @@ Status Engine::SaveRecovered(std::shared_ptr<MemSet> recovered, uint64_t next_se
 
 void Engine::StartWriting(std::unique_ptr<WalWriter> wal) {
   background_ = std::make_unique<Background>(
-      *store_, Background::Hooks{
-                   .release_wal = [this](uint64_t first) { return writes_->ReleaseWal(first); },
-                   .set_pressure = [this](double pressure) { writes_->pacer().Set(pressure); }});
-  writes_ = std::make_unique<WritePath>(
-      *store_, std::move(wal),
-      WritePath::Hooks{.memtable_switched = [this] { background_->Kick(); },
-                       .wait_for_room = [this] { return background_->WaitForRoom(); }});
+      *store_, Background::Hooks{.release_wal = [this](uint64_t first) { return writes_->ReleaseWal(first); },
+                                 .set_pressure = [this](double pressure) { writes_->pacer().Set(pressure); }});
+  writes_ =
+      std::make_unique<WritePath>(*store_, std::move(wal),
+                                  WritePath::Hooks{.memtable_switched = [this] { background_->Kick(); },
+                                                   .wait_for_room = [this] { return background_->WaitForRoom(); }});
 }
 
 Status Engine::Close() {

@@ -157,7 +157,7 @@ class ReadEngine::ProbeDriver {
   ReadEngine& engine_;
   std::unique_ptr<ReadQueue> queue_;
   std::unordered_map<Place, std::unique_ptr<Fetch>, PlaceHash> fetches_;  // by place, so each is read once
-  std::vector<Fetch*> held_;  // of these: not started yet
+  std::vector<Fetch*> held_;                                              // of these: not started yet
   size_t in_flight_ = 0;
 };
 
@@ -319,8 +319,7 @@ Result<BlockRef> ScanSource::Load(const Table& table, BlockHandle handle) {
   if (BlockRef block = engine_.Lookup(table, handle); block != nullptr) return block;
   const bool here = table_ == table.number() && InWindow(handle);
   if (here) engine_.statistics_.Add(Counter::kBlocksPrefetched);
-  Result<BlockRef> block =
-      here || ReadAhead(table, handle) ? Take(table, handle) : engine_.ReadBlock(table, handle);
+  Result<BlockRef> block = here || ReadAhead(table, handle) ? Take(table, handle) : engine_.ReadBlock(table, handle);
   if (block.ok() && fill_cache_) engine_.cache_.Insert(table.number(), handle.offset, *block);
   return block;
 }

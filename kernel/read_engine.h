@@ -71,7 +71,7 @@ class ReadEngine final : public BlockSource {
   Backend& backend_;
   BlockCache& cache_;
   Statistics& statistics_;
-  ReadPool pool_;  // outlives the queues below
+  ReadPool pool_;                             // outlives the queues below
   std::atomic<uint64_t> in_flight_bytes_{0};  // of all probe drivers
   Mutex mutex_;
   std::vector<IdleQueue> idle_queues_ GUARDED_BY(mutex_);  // the one idle for longest first
@@ -98,11 +98,11 @@ class ScanSource final : public BlockSource {
 
   ReadEngine& engine_;
   const bool fill_cache_;
-  uint64_t table_ = 0;                             // that all below is about
-  uint64_t coming_begin_ = 0, coming_end_ = 0;     // where in the blob the hinted blocks lie
-  uint64_t window_begin_ = 0, window_end_ = 0;     // of the bytes last read ahead
-  uint64_t window_size_ = 0;                       // asked for by the last read ahead; 0: none yet
-  std::unique_ptr<char[]> window_;                 // null when they were used up
+  uint64_t table_ = 0;                          // that all below is about
+  uint64_t coming_begin_ = 0, coming_end_ = 0;  // where in the blob the hinted blocks lie
+  uint64_t window_begin_ = 0, window_end_ = 0;  // of the bytes last read ahead
+  uint64_t window_size_ = 0;                    // asked for by the last read ahead; 0: none yet
+  std::unique_ptr<char[]> window_;              // null when they were used up
   MemoryCharge charge_;
 };
 

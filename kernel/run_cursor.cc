@@ -21,9 +21,8 @@ class RunCursor final : public Cursor {
   }
   void Seek(std::string_view target) override {
     const std::string_view user_key = UserKeyOf(target);
-    const auto it = std::partition_point(run_->tables.begin(), run_->tables.end(), [&](const auto& table) {
-      return table->meta().largest < user_key;
-    });
+    const auto it = std::partition_point(run_->tables.begin(), run_->tables.end(),
+                                         [&](const auto& table) { return table->meta().largest < user_key; });
     if (!OpenTable(static_cast<size_t>(it - run_->tables.begin()))) return;
     inner_->Seek(target);
     SettleForward();

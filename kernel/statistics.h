@@ -26,20 +26,20 @@ enum class Counter : uint8_t {
   kReadBytes,             // bytes they asked for
   kReadRetries,           // blocks read again because their checksum did not match
   // Added by the engine, its write path and its background work.
-  kGets,                  // keys asked for by Get and MultiGet
+  kGets,  // keys asked for by Get and MultiGet
   kGetsFound,
-  kWrites,                // batches committed
-  kWriteGroups,           // groups they were committed in
-  kWrittenBytes,          // keys and values of users
+  kWrites,        // batches committed
+  kWriteGroups,   // groups they were committed in
+  kWrittenBytes,  // keys and values of users
   kWalBytes,
   kWalSyncs,
   kFlushes,
-  kFlushBytes,            // bytes of tables written by flushes
+  kFlushBytes,  // bytes of tables written by flushes
   kCompactions,
   kCompactionReadBytes,
   kCompactionWriteBytes,
-  kEntriesDropped,        // versions and tombstones that no reader needs any more
-  kWriteDelayNanos,       // time writers were slowed down to let compaction keep up
+  kEntriesDropped,   // versions and tombstones that no reader needs any more
+  kWriteDelayNanos,  // time writers were slowed down to let compaction keep up
   kTransactionsCommitted,
   kTransactionConflicts,
   kManifestRecords,
@@ -68,14 +68,32 @@ class Statistics {
  private:
   static constexpr size_t kCounters = static_cast<size_t>(Counter::kCount);
   static constexpr size_t kStripes = 16;  // more than that many threads share; still correct
-  static constexpr std::array<std::string_view, kCounters> kNames = {
-      "filter.negatives",    "filter.positives",      "filter.false_positives",  "block_cache.hits",
-      "block_cache.misses",  "block_cache.prefetched", "read.requests",          "read.bytes",
-      "read.retries",        "get.keys",              "get.found",               "write.batches",
-      "write.groups",        "write.user_bytes",      "wal.bytes",               "wal.syncs",
-      "flush.count",         "flush.bytes",           "compaction.count",        "compaction.read_bytes",
-      "compaction.write_bytes", "compaction.entries_dropped", "write.delay_nanos", "transaction.commits",
-      "transaction.conflicts", "manifest.records"};
+  static constexpr std::array<std::string_view, kCounters> kNames = {"filter.negatives",
+                                                                     "filter.positives",
+                                                                     "filter.false_positives",
+                                                                     "block_cache.hits",
+                                                                     "block_cache.misses",
+                                                                     "block_cache.prefetched",
+                                                                     "read.requests",
+                                                                     "read.bytes",
+                                                                     "read.retries",
+                                                                     "get.keys",
+                                                                     "get.found",
+                                                                     "write.batches",
+                                                                     "write.groups",
+                                                                     "write.user_bytes",
+                                                                     "wal.bytes",
+                                                                     "wal.syncs",
+                                                                     "flush.count",
+                                                                     "flush.bytes",
+                                                                     "compaction.count",
+                                                                     "compaction.read_bytes",
+                                                                     "compaction.write_bytes",
+                                                                     "compaction.entries_dropped",
+                                                                     "write.delay_nanos",
+                                                                     "transaction.commits",
+                                                                     "transaction.conflicts",
+                                                                     "manifest.records"};
   static_assert(!kNames.back().empty(), "one name for each counter");
 
   struct alignas(64) Stripe {

@@ -128,7 +128,8 @@ std::vector<Sequence> Store::Retained() {
 std::vector<NamedSnapshot> Store::NamedSnapshots() {
   MutexLock lock(manifest_mutex_);
   std::vector<NamedSnapshot> list;
-  for (const auto& [name, s] : manifest_.state().snapshots()) list.push_back({name, s.sequence, s.created_wall_nanos});
+  for (const auto& [name, s] : manifest_.state().snapshots())
+    list.push_back({name, s.sequence, s.created_wall_nanos});
   return list;
 }
 

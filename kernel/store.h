@@ -102,13 +102,13 @@ class Store {
   std::string store_id_;
   mutable Mutex manifest_mutex_;  // guards: the manifest, and the order in which versions are installed
   Manifest manifest_ GUARDED_BY(manifest_mutex_);
-  mutable Mutex view_mutex_;      // guards: which view is current
+  mutable Mutex view_mutex_;  // guards: which view is current
   std::shared_ptr<const ReadView> view_ GUARDED_BY(view_mutex_);
   std::atomic<Sequence> visible_{0};
   std::atomic<uint64_t> next_table_{1};
-  Mutex snapshots_mutex_;         // guards: the sequences snapshots of this process hold
+  Mutex snapshots_mutex_;  // guards: the sequences snapshots of this process hold
   std::multiset<Sequence> snapshots_ GUARDED_BY(snapshots_mutex_);
-  mutable Mutex error_mutex_;     // guards: the first error
+  mutable Mutex error_mutex_;  // guards: the first error
   Status error_ GUARDED_BY(error_mutex_);
   std::atomic<bool> failed_{false};
 };

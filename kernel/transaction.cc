@@ -48,9 +48,9 @@ Status Transaction::Impl::Validate() {
 Status Transaction::Impl::Commit(const WriteOptions& options) {
   if (snapshot_ == nullptr) return Over();
   const Status status = engine_.Write(batch_, options, [this] { return Validate(); });
-  engine_.store().stats.Add(status.ok() ? kernel::Counter::kTransactionsCommitted
-                                        : kernel::Counter::kTransactionConflicts,
-                            status.ok() || status.code() == Code::kBusy ? 1 : 0);
+  engine_.store().stats.Add(
+      status.ok() ? kernel::Counter::kTransactionsCommitted : kernel::Counter::kTransactionConflicts,
+      status.ok() || status.code() == Code::kBusy ? 1 : 0);
   snapshot_.reset();
   return status;
 }

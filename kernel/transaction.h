@@ -33,8 +33,8 @@ class Transaction::Impl {
   Status Validate();
 
   kernel::Engine& engine_;
-  std::unique_ptr<Snapshot> snapshot_;  // null: the transaction is over
-  std::set<Key> tracked_;               // read or written
+  std::unique_ptr<Snapshot> snapshot_;             // null: the transaction is over
+  std::set<Key> tracked_;                          // read or written
   std::map<Key, std::optional<std::string>> own_;  // nullopt: deleted
   WriteBatch batch_;
 };

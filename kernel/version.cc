@@ -82,9 +82,9 @@ Result<std::shared_ptr<const Version>> BuildVersion(const ManifestState& state, 
       run->level = table.level;
     }
     const auto it = old.find(number);
-    run->tables.push_back(it != old.end() ? it->second
-                                          : std::make_shared<TableHandle>(backend, state.store_id(), table.meta,
-                                                                          graveyard));
+    run->tables.push_back(it != old.end()
+                              ? it->second
+                              : std::make_shared<TableHandle>(backend, state.store_id(), table.meta, graveyard));
   }
   std::map<uint32_t, std::shared_ptr<FamilyVersion>> families;
   for (const auto& [id, name] : state.families()) {

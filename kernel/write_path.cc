@@ -9,9 +9,9 @@
 namespace tarn::kernel {
 
 struct WritePath::Writer {
-  const WriteBatch* batch = nullptr;                 // null: exclusive work
+  const WriteBatch* batch = nullptr;  // null: exclusive work
   Durability durability = Durability::kNone;
-  const std::function<Status()>* alone = nullptr;    // validation or exclusive work: leads a group of its own
+  const std::function<Status()>* alone = nullptr;  // validation or exclusive work: leads a group of its own
   Status status;
   bool done = false;
   std::condition_variable turn;
@@ -205,7 +205,8 @@ uint64_t WritePath::wal_bytes() {
 
 Status ValidateBatch(const WriteBatch& batch, const Version& version, const Store& store) {
   if (batch.bytes().size() > kMaxBatchBytes) {
-    return Status::Invalid("batch of " + std::to_string(batch.bytes().size()) + " bytes is over the limit of 2 GiB; split it");
+    return Status::Invalid("batch of " + std::to_string(batch.bytes().size()) +
+                           " bytes is over the limit of 2 GiB; split it");
   }
   std::string_view bytes = batch.bytes();
   BatchChange change;
@@ -213,10 +214,12 @@ Status ValidateBatch(const WriteBatch& batch, const Version& version, const Stor
     CHECK(NextChange(&bytes, &change));  // WriteBatch builds nothing else
     const bool range = change.kind == Kind::kRangeDelete;
     if (change.key.size() > kMaxKeyBytes || (range && change.value.size() > kMaxKeyBytes)) {
-      return Status::Invalid("key of " + std::to_string(change.key.size()) + " bytes is over the limit of 64 KiB; keep it in the value");
+      return Status::Invalid("key of " + std::to_string(change.key.size()) +
+                             " bytes is over the limit of 64 KiB; keep it in the value");
     }
     if (change.value.size() > kMaxValueBytes) {
-      return Status::Invalid("value of " + std::to_string(change.value.size()) + " bytes is over the limit of 1 GiB; split it");
+      return Status::Invalid("value of " + std::to_string(change.value.size()) +
+                             " bytes is over the limit of 1 GiB; split it");
     }
     if (version.Find(change.family) == nullptr) return store.UnknownFamily(change.family);
   }

@@ -68,7 +68,7 @@ class WritePath {
   Pacer pacer_;
   Mutex queue_mutex_;  // guards: who waits, in which order
   std::deque<Writer*> queue_ GUARDED_BY(queue_mutex_);
-  Mutex wal_mutex_;    // guards: the log writer
+  Mutex wal_mutex_;  // guards: the log writer
   std::unique_ptr<WalWriter> wal_ GUARDED_BY(wal_mutex_);
   std::string payload_;  // the leader's
 };

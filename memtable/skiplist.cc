@@ -121,8 +121,7 @@ SkipList::Node* SkipList::NewNode(int height, std::string_view user_key, uint64_
   CHECK(user_key.size() <= UINT32_MAX - kTrailerBytes);
   CHECK(value.size() <= UINT32_MAX);
   const size_t tower_bytes = static_cast<size_t>(height) * sizeof(Node::Link);
-  char* const piece =
-      arena_->Allocate(tower_bytes + sizeof(Node) + user_key.size() + kTrailerBytes + value.size());
+  char* const piece = arena_->Allocate(tower_bytes + sizeof(Node) + user_key.size() + kTrailerBytes + value.size());
   for (int i = 0; i < height; ++i) new (piece + static_cast<size_t>(i) * sizeof(Node::Link)) Node::Link(nullptr);
   Node* const node = new (piece + tower_bytes) Node;
   node->prefix = prefix;

@@ -56,16 +56,13 @@ class SkipList {
     friend class SkipList;
     using Link = std::atomic<Node*>;
     const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
-    Link& link(int level) const {
-      return *(reinterpret_cast<Link*>(const_cast<Node*>(this)) - 1 - level);
-    }
+    Link& link(int level) const { return *(reinterpret_cast<Link*>(const_cast<Node*>(this)) - 1 - level); }
   };
 
   // A place in the order. An internal key taken apart, or (key, snapshot) without building one.
   struct Position {
     Position(std::string_view key, uint64_t key_trailer);
-    explicit Position(std::string_view internal_key)
-        : Position(UserKeyOf(internal_key), TrailerOf(internal_key)) {}
+    explicit Position(std::string_view internal_key) : Position(UserKeyOf(internal_key), TrailerOf(internal_key)) {}
     std::string_view user_key;
     uint64_t trailer;
     uint64_t prefix;

@@ -86,7 +86,8 @@ Result<std::optional<SegmentHeader>> DecodeSegmentHeader(std::string_view bytes,
 
   const std::string name = SegmentName(segment);
   if (header.store_id != store_id) {
-    return Status::Corruption(name + ", offset 16: the log segment belongs to another store; put the file back "
+    return Status::Corruption(name +
+                              ", offset 16: the log segment belongs to another store; put the file back "
                               "where it came from and restore this store's own");
   }
   if (header.segment != segment) {

@@ -49,7 +49,8 @@ class Replayer {
   Result<SegmentEnd> ReplaySegment(uint64_t segment, const std::optional<SegmentEnd>& before) {
     Result<std::unique_ptr<BlobReader>> blob = backend_.Open(SegmentName(segment));
     if (!blob.ok() && blob.status().code() == Code::kNotFound) {
-      return Status::Unavailable(SegmentName(segment) + ": the log segment was deleted while the log was read, by "
+      return Status::Unavailable(SegmentName(segment) +
+                                 ": the log segment was deleted while the log was read, by "
                                  "the live writer of this store; open it again");
     }
     if (!blob.ok()) return blob.status();
@@ -88,14 +89,14 @@ class Replayer {
           break;
         case SegmentReader::Item::kSeal:
           if (reader->offset() != reader->size()) {
-            return Status::Corruption(Place(segment, reader->offset()) + "bytes stand behind the seal of the log "
-                                      "segment" + std::string(kNextStep));
+            return Status::Corruption(Place(segment, reader->offset()) +
+                                      "bytes stand behind the seal of the log "
+                                      "segment" +
+                                      std::string(kNextStep));
           }
           return SegmentEnd{segment, reader->offset(), reader->chain(), true, false};
-        case SegmentReader::Item::kEnd:
-          return SegmentEnd{segment, reader->offset(), reader->chain(), false, false};
-        case SegmentReader::Item::kBad:
-          return EndAtDamage(reader, segment);
+        case SegmentReader::Item::kEnd: return SegmentEnd{segment, reader->offset(), reader->chain(), false, false};
+        case SegmentReader::Item::kBad: return EndAtDamage(reader, segment);
       }
     }
   }
@@ -128,7 +129,8 @@ Result<std::vector<ListedSegment>> ListSegments(Backend& backend) {
     for (const BlobInfo& blob : page.blobs) {
       const std::optional<uint64_t> number = SegmentNumber(blob.name);
       if (!number.has_value()) {
-        return Status::Corruption(blob.name + ", offset 0: this is no segment of a segmented log; open the store "
+        return Status::Corruption(blob.name +
+                                  ", offset 0: this is no segment of a segmented log; open the store "
                                   "with the WAL strategy that wrote it, or move the file away");
       }
       segments.push_back({*number, blob.size});

@@ -63,8 +63,8 @@ Result<std::string_view> SegmentReader::Window(uint64_t offset, uint64_t bytes) 
   const bool touches = offset >= window_offset_ && offset <= window_end;
   if (!touches || bytes > window_end - offset) {
     // The part that was read already moves to the front.
-    window_.erase(window_.begin(), touches ? window_.begin() + static_cast<ptrdiff_t>(offset - window_offset_)
-                                           : window_.end());
+    window_.erase(window_.begin(),
+                  touches ? window_.begin() + static_cast<ptrdiff_t>(offset - window_offset_) : window_.end());
     window_offset_ = offset;
     const size_t kept = window_.size();
     window_.resize(std::min(std::max(bytes, kWindowBytes), size() - offset));

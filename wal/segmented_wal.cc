@@ -164,7 +164,8 @@ class SegmentedWriter final : public WalWriter {
 Status SegmentedWriter::Release(uint64_t first_needed) {
   TARN_TRY(status_);
   if (first_needed > segment_) {
-    return Status::Invalid("wal: segment " + std::to_string(segment_) + " is being written and cannot be released; "
+    return Status::Invalid("wal: segment " + std::to_string(segment_) +
+                           " is being written and cannot be released; "
                            "rotate first");
   }
   while (!older_.empty() && older_.front().number < first_needed) {
@@ -184,17 +185,21 @@ class SegmentedWal final : public WalStrategy {
                                           uint64_t first_segment) override {
     AppendStore* const store = backend.features().append;
     if (store == nullptr) {
-      return Status::Unsupported("wal: backend '" + backend.info().name + "' cannot append to files, which the "
+      return Status::Unsupported("wal: backend '" + backend.info().name +
+                                 "' cannot append to files, which the "
                                  "segmented log needs; choose another WAL strategy or backend");
     }
     if (store_id.size() != wal::kStoreIdBytes || first_segment == 0) {
-      return Status::Invalid("wal: opening a writer needs a store id of 16 bytes and a segment number above 0; pass "
-                             "the store's id and WalReplayEnd::next_segment");
+      return Status::Invalid(
+          "wal: opening a writer needs a store id of 16 bytes and a segment number above 0; pass "
+          "the store's id and WalReplayEnd::next_segment");
     }
     TARN_ASSIGN(const std::vector<ListedSegment> listed, wal::ListSegments(backend));
     if (!listed.empty() && listed.back().number >= first_segment) {
-      return Status::Invalid(wal::SegmentName(listed.back().number) + ": the log segment exists, so a writer cannot "
-                             "start at " + std::to_string(first_segment) + "; replay first and start where it says");
+      return Status::Invalid(wal::SegmentName(listed.back().number) +
+                             ": the log segment exists, so a writer cannot "
+                             "start at " +
+                             std::to_string(first_segment) + "; replay first and start where it says");
     }
     auto writer = std::make_unique<SegmentedWriter>(backend, *store, store_id,
                                                     std::deque<ListedSegment>(listed.begin(), listed.end()));

@@ -9,9 +9,9 @@
 namespace tarn::local {
 
 struct LocalOptions {
-  bool create = true;         // make the directory (and its parents' last component) when it is missing
-  bool read_only = false;     // open nothing for writing, take no lock
-  bool allow_io_uring = true; // false forces the fallback; the tests and `tarn doctor` use it
+  bool create = true;          // make the directory (and its parents' last component) when it is missing
+  bool read_only = false;      // open nothing for writing, take no lock
+  bool allow_io_uring = true;  // false forces the fallback; the tests and `tarn doctor` use it
 };
 
 // Errors: NotFound (missing and !create), Invalid (a file where the directory should be, not readable, not

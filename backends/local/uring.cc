@@ -59,9 +59,10 @@ int SetUpRing(io_uring* ring) {
   // From the best to what every kernel with io_uring knows; an unknown flag is EINVAL.
   constexpr unsigned kFlags[] = {
 #if defined(IORING_SETUP_SINGLE_ISSUER) && defined(IORING_SETUP_DEFER_TASKRUN)
-      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
 #endif
-      0};
+    0
+  };
   int result = -EINVAL;
   for (const unsigned flags : kFlags) {
     io_uring_params params;

@@ -44,10 +44,10 @@ class Snapshot {
 struct ReadOptions {
   const Snapshot* snapshot = nullptr;  // null: now
   // Iterators only. Bytes behind the views must outlive the iterator's creation only (they are copied).
-  std::string_view lower_bound;        // first key that may be seen; empty: none
-  std::string_view upper_bound;        // first key that may not be seen; empty: none
-  std::string_view prefix;             // only keys that start with it; combined with the bounds
-  bool fill_cache = true;              // false for one-time scans, so that they evict nothing
+  std::string_view lower_bound = {};  // first key that may be seen; empty: none
+  std::string_view upper_bound = {};  // first key that may not be seen; empty: none
+  std::string_view prefix = {};       // only keys that start with it; combined with the bounds
+  bool fill_cache = true;             // false for one-time scans, so that they evict nothing
 };
 
 struct WriteOptions {

@@ -45,8 +45,7 @@ class [[nodiscard]] Status {
  public:
   Status() = default;  // OK
   Status(Code code, std::string message, int os_error = 0)
-      : rep_(code == Code::kOk ? nullptr
-                               : std::make_shared<const Rep>(Rep{code, os_error, std::move(message)})) {}
+      : rep_(code == Code::kOk ? nullptr : std::make_shared<const Rep>(Rep{code, os_error, std::move(message)})) {}
 
   static Status Ok() { return {}; }
   static Status NotFound(std::string m) { return {Code::kNotFound, std::move(m)}; }
@@ -87,8 +86,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}                // NOLINT: implicit on purpose
-  Result(Status status) : state_(std::move(status)) {}         // NOLINT: implicit on purpose
+  Result(T value) : state_(std::move(value)) {}         // NOLINT: implicit on purpose
+  Result(Status status) : state_(std::move(status)) {}  // NOLINT: implicit on purpose
 
   bool ok() const { return std::holds_alternative<T>(state_); }
   Status status() const { return ok() ? Status() : std::get<Status>(state_); }
@@ -109,10 +108,10 @@ class [[nodiscard]] Result {
 
 // Leaves the enclosing function with the error, if there is one. Works for Status and Result returns.
 #define TARN_TRY(expr) TARN_TRY_IMPL_(expr, TARN_JOIN_(tarn_status_, __COUNTER__))
-#define TARN_TRY_IMPL_(expr, tmp)     \
-  do {                                \
-    ::tarn::Status tmp = (expr);      \
-    if (!tmp.ok()) return tmp;        \
+#define TARN_TRY_IMPL_(expr, tmp) \
+  do {                            \
+    ::tarn::Status tmp = (expr);  \
+    if (!tmp.ok()) return tmp;    \
   } while (0)
 
 // TARN_ASSIGN(auto reader, backend->Open(name)): unwraps a Result or leaves with its error.

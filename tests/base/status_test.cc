@@ -44,11 +44,11 @@ TEST(StatusTest, ErrnoBecomesTheCodeThatTellsTheCallerWhatToDo) {
   const struct {
     int error;
     Code code;
-  } cases[] = {{ENOENT, Code::kNotFound},    {ENODATA, Code::kNotFound},      {ENOSPC, Code::kNoSpace},
-               {EDQUOT, Code::kNoSpace},     {EAGAIN, Code::kUnavailable},    {ETIMEDOUT, Code::kUnavailable},
-               {EBUSY, Code::kBusy},         {EOPNOTSUPP, Code::kUnsupported}, {ENOSYS, Code::kUnsupported},
-               {EINVAL, Code::kInvalid},     {EEXIST, Code::kInvalid},        {ENOTDIR, Code::kInvalid},
-               {ENOTEMPTY, Code::kInvalid},  {EACCES, Code::kInvalid},        {EIO, Code::kIo},
+  } cases[] = {{ENOENT, Code::kNotFound},   {ENODATA, Code::kNotFound},       {ENOSPC, Code::kNoSpace},
+               {EDQUOT, Code::kNoSpace},    {EAGAIN, Code::kUnavailable},     {ETIMEDOUT, Code::kUnavailable},
+               {EBUSY, Code::kBusy},        {EOPNOTSUPP, Code::kUnsupported}, {ENOSYS, Code::kUnsupported},
+               {EINVAL, Code::kInvalid},    {EEXIST, Code::kInvalid},         {ENOTDIR, Code::kInvalid},
+               {ENOTEMPTY, Code::kInvalid}, {EACCES, Code::kInvalid},         {EIO, Code::kIo},
                {ENXIO, Code::kIo}};
   for (const auto& c : cases) {
     const Status status = Status::FromErrno(c.error, "x");

@@ -66,7 +66,10 @@ class LakeCase(unittest.TestCase):
     def _end(process):
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
     def ok(self, *args, **more):
         """Runs it; it must succeed and say nothing on the error stream."""

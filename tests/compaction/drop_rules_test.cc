@@ -76,8 +76,8 @@ TEST(DropRules, ARangeTombstoneHidesWhatIsOlderInItsStripe) {
   EXPECT_EQ(Survivors({}, at6, false, {{5, P}}), Versions());
   EXPECT_EQ(Survivors({}, at6, false, {{5, D}}), Versions());
   EXPECT_EQ(Survivors({}, at6, false, {{7, P}, {5, P}}), Versions({{7, P}}));
-  EXPECT_EQ(Survivors({5}, at6, false, {{5, P}, {4, P}}), Versions({{5, P}}));  // the snapshot sees it
-  EXPECT_EQ(Survivors({6}, at6, false, {{5, P}}), Versions());                  // the snapshot sees it deleted
+  EXPECT_EQ(Survivors({5}, at6, false, {{5, P}, {4, P}}), Versions({{5, P}}));     // the snapshot sees it
+  EXPECT_EQ(Survivors({6}, at6, false, {{5, P}}), Versions());                     // the snapshot sees it deleted
   EXPECT_EQ(Survivors({}, {{"a", "k", 6}}, false, {{5, P}}), Versions({{5, P}}));  // "k" is not inside
 }
 
@@ -158,7 +158,7 @@ History RandomHistory(std::mt19937_64& random) {
 size_t CountTombstones(const std::map<std::string, Versions>& keys, const Tombstones& tombstones) {
   size_t count = tombstones.size();
   for (const auto& [key, versions] : keys) {
-    count += static_cast<size_t>(std::count_if(versions.begin(), versions.end(), [](auto& v) { return v.kind == D; }));
+    for (const Version& version : versions) count += version.kind == D ? 1 : 0;
   }
   return count;
 }

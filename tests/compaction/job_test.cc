@@ -161,9 +161,8 @@ TEST_F(MergeJobTest, InputsAreMerged) {
   spec.inputs.push_back(Input({{"a", 5, Kind::kPut, "new"}, {"c", 6, Kind::kDelete, ""}}));
   spec.inputs.push_back(Input({{"a", 1, Kind::kPut, "old"}, {"b", 2, Kind::kPut, "b"}}));
   ASSERT_TRUE(Run(std::move(spec)).ok());
-  EXPECT_EQ(Everything(), std::vector<Entry>({{"a", 5, Kind::kPut, "new"},
-                                              {"b", 2, Kind::kPut, "b"},
-                                              {"c", 6, Kind::kDelete, ""}}));
+  EXPECT_EQ(Everything(), std::vector<Entry>(
+                              {{"a", 5, Kind::kPut, "new"}, {"b", 2, Kind::kPut, "b"}, {"c", 6, Kind::kDelete, ""}}));
   EXPECT_EQ(dropped_, 1u);
   ASSERT_EQ(outputs_.size(), 1u);
   EXPECT_EQ(outputs_[0].meta.deletions, 1u);
@@ -318,7 +317,7 @@ TEST_F(MergeJobTest, AnAbandonedJobLeavesOnlyFinishedTables) {
 
 // ---- random histories ----
 
-std::string Key(uint64_t i) { return std::string(1, static_cast<char>('a' + i / 10)) + static_cast<char>('0' + i % 10); }
+std::string Key(uint64_t i) { return {static_cast<char>('a' + i / 10), static_cast<char>('0' + i % 10)}; }
 
 struct History {
   std::vector<Entry> entries;

@@ -76,8 +76,7 @@ TEST(TieredPolicy, AFullLastLevelGrowsBySameMerge) {
 }
 
 TEST(TieredPolicy, TheLevelWithMostRunsGoesFirst) {
-  EXPECT_EQ(Choice({Runs(20, 4, kMiB), Runs(10, 6, 4 * kMiB), Runs(1, 1, 64 * kMiB)}),
-            "1:15,14,13,12,11,10 2:1 > 2");
+  EXPECT_EQ(Choice({Runs(20, 4, kMiB), Runs(10, 6, 4 * kMiB), Runs(1, 1, 64 * kMiB)}), "1:15,14,13,12,11,10 2:1 > 2");
 }
 
 TEST(TieredPolicy, KOneIsLeveling) {
@@ -209,8 +208,8 @@ TEST(TieredPolicy, PlansKeepTheContractOnRandomViews) {
 
 struct SimShape {
   TieredShape shape;
-  double keys = 0;         // updates hit one of so many keys; 0: every key is new
-  uint64_t merge_speed = 0;  // bytes merged a flush, in flushes; 0: merges take no time
+  double keys = 0;            // updates hit one of so many keys; 0: every key is new
+  uint64_t merge_speed = 0;   // bytes merged a flush, in flushes; 0: merges take no time
   bool whole_levels = false;  // as our kernel: plans that run share no level, and all of it looks busy
 };
 
@@ -242,7 +241,8 @@ class Sim {
     double budget = sim_.merge_speed == 0 ? 1e300 : static_cast<double>(sim_.merge_speed) * flush_keys_;
     while (!running_.empty() && budget > 0) {
       // Two threads share the speed; the one with less left ends first.
-      auto first = std::min_element(running_.begin(), running_.end(), [](auto& a, auto& b) { return a.left < b.left; });
+      const auto first = std::min_element(running_.begin(), running_.end(),
+                                          [](const Running& a, const Running& b) { return a.left < b.left; });
       const double slice = std::min(first->left, budget / static_cast<double>(running_.size()));
       budget -= slice * static_cast<double>(running_.size());
       for (Running& r : running_) r.left -= slice;
@@ -260,7 +260,7 @@ class Sim {
       auto& level = view.levels.emplace_back();
       for (const SimRun& run : levels_[l]) {
         level.push_back(OneRun(run.id, static_cast<uint64_t>(run.keys * 100),
-                            with_busy && (run.busy || (sim_.whole_levels && LevelRuns(l)))));
+                               with_busy && (run.busy || (sim_.whole_levels && LevelRuns(l)))));
       }
     }
     return view;
@@ -399,9 +399,9 @@ Amplification Simulate(const char* what, const SimShape& shape, int flushes, uin
   a.write = sim.write_amp();
   a.space_mean /= counted;
   a.levels = sim.levels();
-  std::printf("%-44s T=%u K=%u Z=%u  levels %zu  write amp %5.2f  space amp %.2f (most %.2f)  runs at most %zu\n", what,
-              shape.shape.size_ratio, shape.shape.runs_per_level, shape.shape.runs_last_level, a.levels, a.write,
-              a.space_mean, a.space_most, a.runs_most);
+  std::printf("%-26s T=%u K=%u Z=%u  levels %zu  write amp %5.2f  space amp %.2f (most %.2f)  runs at most %zu\n",
+              what, shape.shape.size_ratio, shape.shape.runs_per_level, shape.shape.runs_last_level, a.levels,
+              a.write, a.space_mean, a.space_most, a.runs_most);
   return a;
 }
 

@@ -147,8 +147,13 @@ TEST_P(BackendContract, PastTheEndIsCorruption) {
   auto reader = backend_->Open("dir/short");
   TARN_ASSERT_OK(reader.status());
   TARN_ASSERT_OK(ReadRange(**reader, 5, 0).status());
-  for (const auto& [offset, n] : {std::pair<uint64_t, size_t>{5, 1}, {4, 2}, {0, 6}, {6, 0}, {1 << 30, 1},
-                                  {UINT64_MAX, 1}, {UINT64_MAX - 1, 4}}) {
+  for (const auto& [offset, n] : {std::pair<uint64_t, size_t>{5, 1},
+                                  {4, 2},
+                                  {0, 6},
+                                  {6, 0},
+                                  {1 << 30, 1},
+                                  {UINT64_MAX, 1},
+                                  {UINT64_MAX - 1, 4}}) {
     const Status status = ReadRange(**reader, offset, n).status();
     TARN_EXPECT_CODE(status, Code::kCorruption);
     EXPECT_NE(status.message().find("dir/short"), std::string_view::npos) << status.ToString();
@@ -163,8 +168,24 @@ TEST_P(BackendContract, NameRule) {
     TARN_EXPECT_CODE(Write(*backend_, name, name), Code::kOk);
     ExpectBlob(name, name);
   }
-  const std::vector<std::string> bad = {"", "/", "/x", "x/", "a//b", ".", "..", "../x", "a/./b", "a/..", "A", "a b",
-                                        "caf\xc3\xa9", "a\\b", "a:b", "a+b", std::string("a\0b", 3), longest + "a",
+  const std::vector<std::string> bad = {"",
+                                        "/",
+                                        "/x",
+                                        "x/",
+                                        "a//b",
+                                        ".",
+                                        "..",
+                                        "../x",
+                                        "a/./b",
+                                        "a/..",
+                                        "A",
+                                        "a b",
+                                        "caf\xc3\xa9",
+                                        "a\\b",
+                                        "a:b",
+                                        "a+b",
+                                        std::string("a\0b", 3),
+                                        longest + "a",
                                         "1/2/3/4/5/6/7/8/9"};
   for (const std::string& name : bad) {
     TARN_EXPECT_CODE(backend_->Open(name).status(), Code::kInvalid);

@@ -32,15 +32,15 @@ struct ContractParam {
 inline void PrintTo(const ContractParam& param, std::ostream* out) { *out << param.name; }
 inline std::string ContractParamName(const testing::TestParamInfo<ContractParam>& info) { return info.param.name; }
 
-#define TARN_ASSERT_OK(expr)                              \
-  do {                                                    \
-    const ::tarn::Status assert_ok_status_ = (expr);      \
+#define TARN_ASSERT_OK(expr)                                             \
+  do {                                                                   \
+    const ::tarn::Status assert_ok_status_ = (expr);                     \
     ASSERT_TRUE(assert_ok_status_.ok()) << assert_ok_status_.ToString(); \
   } while (0)
-#define TARN_EXPECT_CODE(expr, wanted)                                                  \
-  do {                                                                                  \
-    const ::tarn::Status expect_code_status_ = (expr);                                  \
-    EXPECT_EQ(expect_code_status_.code(), wanted) << expect_code_status_.ToString();    \
+#define TARN_EXPECT_CODE(expr, wanted)                                               \
+  do {                                                                               \
+    const ::tarn::Status expect_code_status_ = (expr);                               \
+    EXPECT_EQ(expect_code_status_.code(), wanted) << expect_code_status_.ToString(); \
   } while (0)
 
 class BackendContract : public testing::TestWithParam<ContractParam> {

@@ -2,7 +2,7 @@
 //
 // Include it in one file of a GoogleTest program and instantiate it with the strategy:
 //
-//   INSTANTIATE_TEST_SUITE_P(Mine, MemtableContract, testing::Values([] { return MakeMyStrategy(); }));
+//   INSTANTIATE_TEST_SUITE_P(Mine, MemtableContract, testing::Values(MemtableContractParam{"mine", MakeStrategy}));
 //
 // Run it under ThreadSanitizer too: half of the contract is about threads.
 #pragma once
@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <ostream>
 #include <random>
 #include <string>
 #include <thread>
@@ -25,9 +26,13 @@
 
 namespace tarn::contract {
 
-using MemtableFactory = std::function<std::shared_ptr<MemtableStrategy>()>;
+struct MemtableContractParam {
+  std::string name;  // for reports
+  std::function<std::shared_ptr<MemtableStrategy>()> strategy;
+};
+inline void PrintTo(const MemtableContractParam& param, std::ostream* out) { *out << param.name; }
 
-class MemtableContract : public testing::TestWithParam<MemtableFactory> {
+class MemtableContract : public testing::TestWithParam<MemtableContractParam> {
  protected:
   // Internal keys in their order, with their values: what a memtable must look like.
   struct Before {
@@ -36,7 +41,7 @@ class MemtableContract : public testing::TestWithParam<MemtableFactory> {
   using Model = std::map<std::string, std::string, Before>;
 
   void SetUp() override {
-    strategy_ = GetParam()();
+    strategy_ = GetParam().strategy();
     table_ = strategy_->Create();
   }
   void Add(std::string_view key, Sequence sequence, Kind kind, std::string_view value) {

@@ -3,7 +3,7 @@
 // Include it in one file of a GoogleTest program and instantiate it with the strategy and a world to run it in:
 // a backend which can tell what a killed process and a power cut leave behind.
 //
-//   INSTANTIATE_TEST_SUITE_P(Mine, WalContract, testing::Values(WalContractParam{MakeStrategy, MakeWorld}));
+//   INSTANTIATE_TEST_SUITE_P(Mine, WalContract, testing::Values(WalContractParam{"mine", MakeStrategy, MakeWorld}));
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <random>
 #include <string>
 #include <thread>
@@ -32,9 +33,11 @@ class WalWorld {
 };
 
 struct WalContractParam {
+  std::string name;  // for reports
   std::function<std::shared_ptr<WalStrategy>()> strategy;
   std::function<std::unique_ptr<WalWorld>()> world;
 };
+inline void PrintTo(const WalContractParam& param, std::ostream* out) { *out << param.name; }
 
 class WalContract : public testing::TestWithParam<WalContractParam> {
  protected:
@@ -336,21 +339,22 @@ TEST_P(WalContract, ReplayRunsBesideALiveWriter) {
   const auto writer = OpenAt(1);
   std::vector<std::string> expected;
   for (uint64_t i = 0; i < kPayloads; ++i) expected.push_back(Payload(i, i % 300));
-  std::atomic<uint64_t> acknowledged{0};
+  std::atomic<uint64_t> acknowledged{0}, replays{0};
   std::thread appends([&] {
     for (uint64_t i = 0; i < kPayloads; ++i) {
       ASSERT_TRUE(writer->Append(expected[i], i % 50 == 0 ? Durability::kPower : Durability::kProcess).ok());
       acknowledged.store(i + 1, std::memory_order_release);
-      if (i % 100 == 99) {
-        ASSERT_TRUE(writer->Rotate().ok());
-      }
+      if (i % 100 != 99) continue;
+      ASSERT_TRUE(writer->Rotate().ok());
+      while (replays.load() < i / 100) std::this_thread::yield();  // so that no replay misses the whole show
     }
   });
-  for (uint64_t least = 0; least < kPayloads;) {
+  for (uint64_t least = 0; least < kPayloads && !HasFailure();) {
     least = acknowledged.load(std::memory_order_acquire);
     ExpectPrefix(ReplayIn(*world_), expected, least);
-    if (HasFailure()) break;
+    replays.fetch_add(1);
   }
+  replays.store(kPayloads);  // after a failure nobody waits any more
   appends.join();
 }
 

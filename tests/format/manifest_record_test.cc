@@ -152,7 +152,7 @@ TEST(ManifestRecord, EveryFieldComesBack) {
 
 // A change of these bytes is a change of the format: raise the version and docs/formats/manifest.md.
 TEST(ManifestRecord, WorkedExampleOfTheDocument) {
-  EXPECT_EQ(Hex(EncodeManifestRecord(Example())), 
+  EXPECT_EQ(Hex(EncodeManifestRecord(Example())),
             "7461726e6d667374010000000101010201010301010403646f6305107461726e2d6578616d706c65"
             "2d6964210601030701020801010901090a01021009000764656661756c7412120000010290030161"
             "016d000109080100c801140602763105e807fb4ff7c6b125af07");

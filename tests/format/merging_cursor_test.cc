@@ -147,7 +147,8 @@ void WalkBothWays(std::mt19937_64& random, Cursor& merge, const std::vector<Entr
       } else {
         const std::string target = SeekKey(std::to_string(random() % keys), random() % 6);
         merge.Seek(target);
-        at = static_cast<size_t>(std::lower_bound(all.begin(), all.end(), Entry(target, ""), EntryLess) - all.begin());
+        const auto found = std::lower_bound(all.begin(), all.end(), Entry(target, ""), EntryLess);
+        at = static_cast<size_t>(found - all.begin());
       }
     } else if (dice < 12) {
       merge.Next();

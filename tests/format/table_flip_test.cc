@@ -232,8 +232,7 @@ TEST_P(TableFlip, StructureAloneHoldsBackHostileBytes) {
   MemBackend backend;
   const auto table = OpenBytes(&backend, sound.bytes);
   const size_t footer_at = sound.bytes.size() - kFooterBytes;
-  const auto footer =
-      DecodeFooter(std::string_view(sound.bytes).substr(footer_at), footer_at, kStoreId, kNumber);
+  const auto footer = DecodeFooter(std::string_view(sound.bytes).substr(footer_at), footer_at, kStoreId, kNumber);
   ASSERT_TRUE(footer.ok());
   size_t tried = 0, refused = 0;
   for (const BlockHandle handle : AllBlocks(*table.value(), footer.value())) {

@@ -73,7 +73,10 @@ inline Entries Mixed(uint32_t seed, int count) {
   Put(&entries, "", 3, "empty");
   for (int i = 0; i < count; ++i) {
     std::string key;
-    for (uint32_t n = rng() % 6; n > 0; --n) key.push_back("\x00""a\x7f\x80\xff"[rng() % 5]);
+    for (uint32_t n = rng() % 6; n > 0; --n)
+      key.push_back(
+          "\x00"
+          "a\x7f\x80\xff"[rng() % 5]);
     if (rng() % 3 == 0) key = Key(static_cast<int>(rng() % 500));
     const Sequence sequence = 1 + rng() % 40;
     if (entries.contains(MakeInternalKey(key, sequence, Kind::kDelete)) ||

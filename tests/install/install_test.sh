@@ -14,8 +14,8 @@ for file in bin/tarn lib/libtarn.so lib/libtarn.so.0 lib/libtarn.a include/tarn/
             lib/cmake/tarn/tarnConfig.cmake lib/pkgconfig/tarn.pc; do
   [ -e "$tmp/prefix/$file" ] || fail "$file was not installed"
 done
-[ -z "$(find "$tmp/prefix/include" -type f ! -name '*.h')" ] || fail "something that is no header was installed below include/"
-! grep -rqF "$build" "$tmp/prefix/lib/cmake" "$tmp/prefix/lib/pkgconfig" || fail "the package names the build directory"
+[ -z "$(find "$tmp/prefix/include" -type f ! -name '*.h')" ] || fail "include/ has something that is no header"
+! grep -rqF "$build" "$tmp/prefix/lib/cmake" "$tmp/prefix/lib/pkgconfig" || fail "the package names the build tree"
 
 export LD_LIBRARY_PATH="$tmp/prefix/lib"
 runs() {  # runs PROGRAM: twice, as the second time finds a store
@@ -29,7 +29,8 @@ runs() {  # runs PROGRAM: twice, as the second time finds a store
 }
 for static in OFF ON; do
   "$cmake" -S "$examples" -B "$tmp/$static" -DCMAKE_PREFIX_PATH="$tmp/prefix" -DCMAKE_CXX_COMPILER="$cxx" \
-    -DCMAKE_BUILD_TYPE=Release -DTARN_EXAMPLES_STATIC=$static >"$tmp/log" 2>&1 || { cat "$tmp/log"; fail "configuring failed"; }
+    -DCMAKE_BUILD_TYPE=Release -DTARN_EXAMPLES_STATIC=$static >"$tmp/log" 2>&1 ||
+    { cat "$tmp/log"; fail "configuring with static=$static failed"; }
   "$cmake" --build "$tmp/$static" >"$tmp/log" 2>&1 || { cat "$tmp/log"; fail "building with static=$static failed"; }
   runs "$tmp/$static/embed"
 done
@@ -47,12 +48,12 @@ runs "$tmp/embed-static"
 # The program of the README, as it stands there.
 if [ -f "$examples/../README.md" ]; then
   {
+    printf '#include <cstdio>\n#include <string>\n#include <string_view>\n'
     echo 'static void Print(std::string_view, std::string_view);'
     awk '/^## /{ on = /A store in/ } on && /^    /{ print substr($0, 5) }' "$examples/../README.md"
-    echo 'static void Print(std::string_view key, std::string_view) { std::printf("%.*s ", int(key.size()), key.data()); }'
+    echo 'static void Print(std::string_view k, std::string_view) { std::printf("%.*s ", int(k.size()), k.data()); }'
     echo 'int main() { return Use().ok() ? 0 : 1; }'
-  } >"$tmp/readme.body"
-  { printf '#include <cstdio>\n#include <string>\n#include <string_view>\n'; cat "$tmp/readme.body"; } >"$tmp/readme.cc"
+  } >"$tmp/readme.cc"
   # shellcheck disable=SC2046
   "$cxx" -std=c++20 "$tmp/readme.cc" $(pkg-config --cflags --libs tarn) -o "$tmp/readme"
   (cd "$tmp" && ./readme >out) || fail "the program of the README failed"

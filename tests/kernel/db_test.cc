@@ -1,6 +1,5 @@
 // What DB promises, operation by operation. The random tests in tests/model/ compare all of it with a model.
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include "kernel/manifest.h"
@@ -209,7 +208,8 @@ TEST_F(DbTest, AfterAFailedLogCallTheStoreIsReadOnlyUntilReopened) {
   ASSERT_TRUE(opened.ok());
   db = std::move(*opened);
   ASSERT_TRUE(db->Put("before", "1", Durability::kPower).ok());
-  faulty->Arm({.error = Status::Io("wal/x: injected"), .only = [](const Call& call) { return call.op == Op::kLogSync; }});
+  faulty->Arm(
+      {.error = Status::Io("wal/x: injected"), .only = [](const Call& call) { return call.op == Op::kLogSync; }});
   EXPECT_EQ(db->Put("doubt", "2", Durability::kPower).code(), Code::kIo);
   faulty->Disarm();
   const Status refused = db->Put("after", "3");

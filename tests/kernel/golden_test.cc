@@ -1,17 +1,18 @@
 // The order of effects, as golden files: what the kernel asks of its backend to open, commit, flush, compact and
 // close. Write, sync, then publish; publish before release. Read a difference in these files line by line.
+#include "tests/support/golden.h"
+
 #include <gtest/gtest.h>
 
 #include "tests/kernel/sim_store.h"
-#include "tests/support/golden.h"
 #include "tests/support/trace_backend.h"
 
 namespace tarn::test {
 namespace {
 
 TEST(GoldenTrace, TheLifeOfAStore) {
-  auto trace = std::make_shared<TraceBackend>(std::make_shared<MemBackend>(),
-                                              TraceOptions{.sizes = false, .lookups = false});
+  auto trace =
+      std::make_shared<TraceBackend>(std::make_shared<MemBackend>(), TraceOptions{.sizes = false, .lookups = false});
   std::string text;
   const auto chapter = [&](const std::string& title) {
     text += "# " + title + "\n";

@@ -1,5 +1,7 @@
 // The store on real files: reads that overlap, on io_uring and on the fallback; bytes that rot; threads that race.
 // ctest runs this program twice, the second time under a seccomp filter that denies io_uring.
+#include "backends/local/local.h"
+
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -7,7 +9,6 @@
 #include <fstream>
 #include <thread>
 
-#include "backends/local/local.h"
 #include "tests/kernel/sim_store.h"
 #include "tests/local/temp_directory.h"
 #include "tests/support/trace_backend.h"
@@ -130,7 +131,8 @@ TEST(LocalStore, ThreadsAtOnce) {
 std::vector<std::string> FilesBelow(const std::string& directory) {
   std::vector<std::string> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
-    if (entry.is_regular_file() && entry.file_size() > 0 && entry.path().filename() != "LOCK") files.push_back(entry.path());
+    if (entry.is_regular_file() && entry.file_size() > 0 && entry.path().filename() != "LOCK")
+      files.push_back(entry.path());
   }
   return files;
 }
@@ -149,7 +151,8 @@ std::string ReadAll(const std::string& directory) {
   std::string text;
   for (const std::string& name : (*db)->ListFamilies()) {
     const auto it = (*db)->NewIterator(*(*db)->FindFamily(name));
-    for (it->SeekToFirst(); it->valid(); it->Next()) text.append(it->key()).append("=").append(it->value()).append("\n");
+    for (it->SeekToFirst(); it->valid(); it->Next())
+      text.append(it->key()).append("=").append(it->value()).append("\n");
     if (!it->status().ok()) return "error: " + it->status().ToString();
   }
   return text;

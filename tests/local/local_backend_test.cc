@@ -1,6 +1,4 @@
 // The local backend beyond the contract: opening, files that are not ours, leftovers, the ladder's first step.
-#include "backends/local/local.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -11,6 +9,7 @@
 #include <fstream>
 #include <thread>
 
+#include "backends/local/local.h"
 #include "backends/local/uring.h"
 #include "tests/local/deny_io_uring.h"
 #include "tests/local/temp_directory.h"

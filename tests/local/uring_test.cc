@@ -17,10 +17,10 @@
 namespace tarn::test {
 namespace {
 
-#define NEED_IO_URING()                                                                       \
-  do {                                                                                        \
-    const std::string why = local::WhyNoUring();                                              \
-    if (!why.empty()) GTEST_SKIP() << "this kernel or container has no io_uring: " << why;    \
+#define NEED_IO_URING()                                                                    \
+  do {                                                                                     \
+    const std::string why = local::WhyNoUring();                                           \
+    if (!why.empty()) GTEST_SKIP() << "this kernel or container has no io_uring: " << why; \
   } while (0)
 
 // A FIFO posing as a blob: its reads end when the test writes, so that many can be seen waiting together.

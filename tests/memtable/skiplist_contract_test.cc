@@ -4,6 +4,7 @@
 
 namespace tarn::contract {
 
-INSTANTIATE_TEST_SUITE_P(SkipList, MemtableContract, testing::Values([] { return NewSkipListStrategy(301); }));
+INSTANTIATE_TEST_SUITE_P(SkipList, MemtableContract,
+                         testing::Values(MemtableContractParam{"skiplist", [] { return NewSkipListStrategy(301); }}));
 
 }  // namespace tarn::contract

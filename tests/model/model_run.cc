@@ -93,7 +93,7 @@ void ModelRun::Step() {
   } else if (dice < 995) {
     Families();
   } else {
-    options_.crashes && random_.OneIn(2) ? Crash() : Reopen();
+    options_.crashes&& random_.OneIn(2) ? Crash() : Reopen();
   }
 }
 
@@ -154,8 +154,7 @@ void ModelRun::Write() {
     }
   }
   const uint64_t dice = random_.Below(20);
-  const Durability durability =
-      dice < 8 ? Durability::kNone : dice < 18 ? Durability::kProcess : Durability::kPower;
+  const Durability durability = dice < 8 ? Durability::kNone : dice < 18 ? Durability::kProcess : Durability::kPower;
   Must(db_->Write(batch, durability), "write");
   model_.Apply(changes);
   Committed(durability);
@@ -193,7 +192,8 @@ void ModelRun::PointReads() {
     const auto expected = rows->second.find(keys[i]);
     if (expected == rows->second.end()) {
       if (statuses[i].code() != Code::kNotFound) {
-        Differ("get of absent " + Show(keys[i]) + " in " + family + ": " + statuses[i].ToString() + " " + Show(values[i]));
+        Differ("get of absent " + Show(keys[i]) + " in " + family + ": " + statuses[i].ToString() + " " +
+               Show(values[i]));
       }
     } else if (!statuses[i].ok() || values[i] != expected->second) {
       Differ("get " + Show(keys[i]) + " in " + family + ": " + statuses[i].ToString() + " " + Show(values[i]) +
@@ -223,7 +223,8 @@ void ModelRun::WalkBackAndForth(Iterator& it, const std::vector<std::pair<std::s
   const auto count = static_cast<int64_t>(rows.size());
   int64_t at = -1;  // out of [0, count): nowhere
   const auto first_from = [&](std::string_view key) {
-    return std::lower_bound(rows.begin(), rows.end(), key, [](const auto& row, std::string_view k) { return row.first < k; }) -
+    return std::lower_bound(rows.begin(), rows.end(), key,
+                            [](const auto& row, std::string_view k) { return row.first < k; }) -
            rows.begin();
   };
   for (uint64_t moves = 1 + random_.Below(30); moves > 0 && failure_.empty(); --moves) {
@@ -252,7 +253,8 @@ void ModelRun::WalkBackAndForth(Iterator& it, const std::vector<std::pair<std::s
     Must(it.status(), "iterator");
     if (it.valid() != expected) {
       Differ("iterator after " + move + (expected ? " is nowhere" : " is on " + Show(it.key())));
-    } else if (expected && (it.key() != rows[static_cast<size_t>(at)].first || it.value() != rows[static_cast<size_t>(at)].second)) {
+    } else if (expected && (it.key() != rows[static_cast<size_t>(at)].first ||
+                            it.value() != rows[static_cast<size_t>(at)].second)) {
       Differ("iterator after " + move + " shows " + Show(it.key()) + " = " + Show(it.value()) + ", expected " +
              Show(rows[static_cast<size_t>(at)].first) + " = " + Show(rows[static_cast<size_t>(at)].second));
     }
@@ -297,7 +299,8 @@ void ModelRun::Transactions() {
   std::vector<StoreModel::Change> changes;
   for (uint64_t i = 1 + random_.Below(4); i > 0; --i) {
     const std::string key = RandomKey();
-    const bool own = std::find_if(changes.begin(), changes.end(), [&](const auto& c) { return c.key == key; }) != changes.end();
+    const bool own =
+        std::find_if(changes.begin(), changes.end(), [&](const auto& c) { return c.key == key; }) != changes.end();
     if (random_.OneIn(2)) {
       std::string value;
       const Status got = txn->Get(handle, key, &value);
@@ -426,7 +429,8 @@ void ModelRun::Crash() {
   db_.reset();
   backend_ = std::move(after);
   ++crashes_;
-  if (mode == CrashMode::kProcessKill) history_.erase(history_.begin(), history_.begin() + static_cast<int64_t>(survives_kill_) - 1);
+  if (mode == CrashMode::kProcessKill)
+    history_.erase(history_.begin(), history_.begin() + static_cast<int64_t>(survives_kill_) - 1);
   Open();
   if (failure_.empty()) RecoverHistory();
 }

@@ -1,6 +1,5 @@
 // The contract suite over the memory backend, with all and with few features, and over each wrapper left alone.
 #include "tests/contract/backend_contract.h"
-
 #include "tests/support/crash_backend.h"
 #include "tests/support/fault_backend.h"
 #include "tests/support/mem_backend.h"
@@ -29,16 +28,16 @@ std::shared_ptr<Backend> Bare(std::shared_ptr<MemBackend> mem) { return mem; }
 
 INSTANTIATE_TEST_SUITE_P(
     Memory, BackendContract,
-    testing::Values(
-        Param("Mem", Bare), Param("ObjectStoreLike", Bare, {.append = false, .locks = false, .queues = false}),
-        Param("Crash", [](auto mem) { return std::make_shared<CrashBackend>(std::move(mem)); }),
-        Param("Fault", [](auto mem) { return std::make_shared<FaultBackend>(std::move(mem)); }),
-        Param("Trace", [](auto mem) { return std::make_shared<TraceBackend>(std::move(mem)); }),
-        Param("TraceOfFaultOfCrash",
-              [](auto mem) {
-                return std::make_shared<TraceBackend>(
-                    std::make_shared<FaultBackend>(std::make_shared<CrashBackend>(std::move(mem))));
-              })),
+    testing::Values(Param("Mem", Bare),
+                    Param("ObjectStoreLike", Bare, {.append = false, .locks = false, .queues = false}),
+                    Param("Crash", [](auto mem) { return std::make_shared<CrashBackend>(std::move(mem)); }),
+                    Param("Fault", [](auto mem) { return std::make_shared<FaultBackend>(std::move(mem)); }),
+                    Param("Trace", [](auto mem) { return std::make_shared<TraceBackend>(std::move(mem)); }),
+                    Param("TraceOfFaultOfCrash",
+                          [](auto mem) {
+                            return std::make_shared<TraceBackend>(
+                                std::make_shared<FaultBackend>(std::make_shared<CrashBackend>(std::move(mem))));
+                          })),
     ContractParamName);
 
 }  // namespace

@@ -19,10 +19,10 @@
 namespace tarn::test {
 
 struct Fault {
-  uint64_t at_call = 1;         // of the calls that `only` selects, counted from Arm(); the next one is 1
+  uint64_t at_call = 1;  // of the calls that `only` selects, counted from Arm(); the next one is 1
   Status error = Status::Io("injected fault");
-  bool forever = false;         // this call and every selected one after it
-  bool effect_happens = false;  // the effect takes place although the caller is told that it failed
+  bool forever = false;                   // this call and every selected one after it
+  bool effect_happens = false;            // the effect takes place although the caller is told that it failed
   std::function<bool(const Call&)> only;  // null selects every call
 };
 

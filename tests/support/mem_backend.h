@@ -95,7 +95,7 @@ class MemBackend final : public Backend,
   // Order of locks: mutex_, then File::mutex.
   mutable std::mutex mutex_;  // guards everything below
   Files files_;
-  Files graveyard_;  // deleted, but the deletion is not durable yet
+  Files graveyard_;                                        // deleted, but the deletion is not durable yet
   std::map<std::string, std::string, std::less<>> locks_;  // name -> holder
   uint64_t used_ = 0;
   uint64_t capacity_ = UINT64_MAX;

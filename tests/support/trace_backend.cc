@@ -17,7 +17,8 @@ std::string_view VerbOf(Op op) {
     case Op::kSpace: return "space";
     case Op::kLock: return "lock";
     case Op::kCreate: return "create";
-    case Op::kBlobAppend: case Op::kLogAppend: return "append";
+    case Op::kBlobAppend:
+    case Op::kLogAppend: return "append";
     case Op::kFinish: return "finish";
     case Op::kPutIfAbsent: return "put-if-absent";
     case Op::kDelete: return "delete";

@@ -22,8 +22,8 @@
 namespace tarn::test {
 
 struct TraceOptions {
-  bool sizes = true;   // false writes "*" in place of counts of bytes and offsets
-  bool lookups = true; // false leaves out what changes nothing: open, read, submit, complete, list, space
+  bool sizes = true;    // false writes "*" in place of counts of bytes and offsets
+  bool lookups = true;  // false leaves out what changes nothing: open, read, submit, complete, list, space
 };
 
 class TraceBackend final : public WrappingBackend {

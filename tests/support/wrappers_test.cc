@@ -140,10 +140,10 @@ TEST(TraceBackend, OneLineAnEffectInOrder) {
   EXPECT_THAT(trace.TakeLines(), testing::ElementsAre("delete wal/1 -> not found"));
   TraceBackend changes(std::make_shared<MemBackend>(), {.sizes = false, .lookups = false});
   ASSERT_TRUE(Workload(changes).ok());
-  EXPECT_THAT(changes.TakeLines(),
-              testing::ElementsAre("lock lock", "create-append wal/1", "append wal/1 *", "sync wal/1",
-                                   "create table/1", "append table/1 *", "finish table/1",
-                                   "put-if-absent manifest/1 *", "delete wal/1"));
+  EXPECT_THAT(
+      changes.TakeLines(),
+      testing::ElementsAre("lock lock", "create-append wal/1", "append wal/1 *", "sync wal/1", "create table/1",
+                           "append table/1 *", "finish table/1", "put-if-absent manifest/1 *", "delete wal/1"));
 }
 
 TEST(TraceBackend, CountsReadsInFlight) {

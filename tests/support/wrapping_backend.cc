@@ -34,8 +34,8 @@ class WrappingBackend::Writer final : public BlobWriter {
       : owner_(owner), name_(name), inner_(std::move(inner)) {}
   Status Append(std::string_view bytes) override {
     TARN_TRY(failure_);
-    return failure_ = owner_->Around({Op::kBlobAppend, name_, 0, bytes.size()},
-                                     [&] { return inner_->Append(bytes); });
+    return failure_ =
+               owner_->Around({Op::kBlobAppend, name_, 0, bytes.size()}, [&] { return inner_->Append(bytes); });
   }
   Status Finish() override {
     TARN_TRY(failure_);
@@ -55,8 +55,7 @@ class WrappingBackend::Appender final : public AppendFile {
       : owner_(owner), name_(name), inner_(std::move(inner)) {}
   Status Append(std::string_view bytes) override {
     TARN_TRY(failure_);
-    return failure_ = owner_->Around({Op::kLogAppend, name_, 0, bytes.size()},
-                                     [&] { return inner_->Append(bytes); });
+    return failure_ = owner_->Around({Op::kLogAppend, name_, 0, bytes.size()}, [&] { return inner_->Append(bytes); });
   }
   Status Sync() override {
     TARN_TRY(failure_);
@@ -177,8 +176,8 @@ Result<std::unique_ptr<AppendFile>> WrappingBackend::CreateAppend(std::string_vi
 
 Result<std::unique_ptr<Lock>> WrappingBackend::TryLock(std::string_view name, std::string_view holder) {
   Result<std::unique_ptr<Lock>> result = NotRun();
-  TARN_TRY(Around({Op::kLock, name},
-                  [&] { return (result = inner_->features().locks->TryLock(name, holder)).status(); }));
+  TARN_TRY(
+      Around({Op::kLock, name}, [&] { return (result = inner_->features().locks->TryLock(name, holder)).status(); }));
   return result;
 }
 

@@ -39,9 +39,9 @@ inline bool ChangesStore(Op op) { return op >= Op::kBlobAppend; }
 
 struct Call {
   Op op;
-  std::string_view name;   // of the blob, file or lock; the prefix of a list
-  uint64_t offset = 0;     // of a read
-  uint64_t bytes = 0;      // read or written
+  std::string_view name;  // of the blob, file or lock; the prefix of a list
+  uint64_t offset = 0;    // of a read
+  uint64_t bytes = 0;     // read or written
 };
 
 class WrappingBackend : public Backend,

@@ -112,6 +112,7 @@ class Rules(unittest.TestCase):
 
     def test_words(self):
         self.fires("undone", "wal/record.cc", "// TO" "DO: more\n", 1)
+        self.fires("undone", "cmake/x.cmake", "x()  # TEMPO" "RARY-GUARD\n", 1)
         self.fires("undone", "docs/page.md", "This is enough for n" "ow.\n", 1)
         self.fires("undone", "tests/b_test.cc", "TEST(A, DISA" "BLED_B) {}\n", 1)
         self.fires("machine", "docs/page.md", "see /ho" "me/someone/x\n", 1)
@@ -149,6 +150,7 @@ class Rules(unittest.TestCase):
         self.fires("page", "wal/README.md", "x\n" * 41, says="at most 40")
         self.fires("page", "README.md", "x\n" * 101, says="at most 100")
         self.fires("link", "docs/page.md", "see [x](missing.md)\n", 1)
+        self.fires("link", "wal/record.cc", "// see docs/missing.md\n", 1)
         self.fires("link", "wal/README.md", "read `wal/missing.cc` first\n", 1)
         self.assertEqual(self.run_tidy({"docs/page.md": "[x](architecture.md), `wal/*.h`\n"})[0], 0)
 

@@ -281,8 +281,9 @@ TEST_F(WalDamageTest, RandomDamageNeverYieldsAWrongPayload) {
         case 1: std::fill_n(target.begin() + static_cast<ptrdiff_t>(at), count, '\0'); break;
         case 2: target.erase(at, count); break;
         case 3: target.insert(at, good[random() % 2].substr(0, random() % 100)); break;
-        default: std::generate_n(target.begin() + static_cast<ptrdiff_t>(at), count,
-                                 [&] { return static_cast<char>(random()); });
+        default:
+          std::generate_n(target.begin() + static_cast<ptrdiff_t>(at), count,
+                          [&] { return static_cast<char>(random()); });
       }
     }
     SetBytes(1, bytes[0]);

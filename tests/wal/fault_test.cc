@@ -120,9 +120,9 @@ TEST_F(WalFaultTest, AFailedReleaseCanBeRepeatedAndHarmsNothing) {
 TEST_F(WalFaultTest, ASegmentReleasedDuringReplayIsUnavailable) {
   ASSERT_TRUE(OpenAt(1)->Append("one", Durability::kPower).ok());
   FaultBackend faulty(disk_);
-  faulty.Arm({.at_call = 1,
-              .error = Status::NotFound("gone"),
-              .only = [](const test::Call& call) { return call.op == test::Op::kOpen; }});
+  faulty.Arm({.at_call = 1, .error = Status::NotFound("gone"), .only = [](const test::Call& call) {
+                return call.op == test::Op::kOpen;
+              }});
   EXPECT_EQ(ReplayOf(faulty).status.code(), Code::kUnavailable);
 }
 

@@ -1,10 +1,10 @@
 // SegmentReader on hostile bytes: what it allocates, what it believes, and how far it looks for a witness.
-#include "wal/segment_reader.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <string>
+
+#include "wal/segment_reader.h"
 
 namespace tarn::wal {
 namespace {

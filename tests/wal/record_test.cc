@@ -20,9 +20,9 @@ TEST(WalRecordTest, NamesRoundTripInOrderAndNothingElseIsAName) {
     }
     last = n;
   }
-  for (const char* name : {"", "wal/", "wal/1", "wal/000000000000000g", "wal/000000000000000A",
-                           "wal/00000000000000001", "log/0000000000000001", "wal/0000000000000000",
-                           "wal/ffffffffffffffff", "wal/ 000000000000001"}) {
+  for (const char* name :
+       {"", "wal/", "wal/1", "wal/000000000000000g", "wal/000000000000000A", "wal/00000000000000001",
+        "log/0000000000000001", "wal/0000000000000000", "wal/ffffffffffffffff", "wal/ 000000000000001"}) {
     EXPECT_EQ(SegmentNumber(name), std::nullopt) << name;
   }
 }

@@ -22,9 +22,10 @@ class MemWorld final : public WalWorld {
   std::shared_ptr<test::MemBackend> disk_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Segmented, WalContract, testing::Values(WalContractParam{
-    [] { return NewSegmentedWal(); },
-    [] { return std::make_unique<MemWorld>(std::make_shared<test::MemBackend>()); }}));
+INSTANTIATE_TEST_SUITE_P(Segmented, WalContract,
+                         testing::Values(WalContractParam{
+                             "segmented", [] { return NewSegmentedWal(); },
+                             [] { return std::make_unique<MemWorld>(std::make_shared<test::MemBackend>()); }}));
 
 }  // namespace
 }  // namespace tarn::contract

@@ -34,8 +34,8 @@ enum class LatencyClass : uint8_t { kMemory, kDisk, kNetwork };
 
 // Facts and cost hints, asked once when a store is opened.
 struct BackendInfo {
-  std::string name;          // "local", "mem", ...: for people
-  std::string read_engine;   // how reads are done and why, e.g. "io_uring" or "pread (io_uring: EPERM)"
+  std::string name;         // "local", "mem", ...: for people
+  std::string read_engine;  // how reads are done and why, e.g. "io_uring" or "pread (io_uring: EPERM)"
   LatencyClass latency = LatencyClass::kDisk;
   uint64_t best_write_bytes = 1 << 20;  // preferred size of one Append() to a BlobWriter
   uint32_t parallel_reads = 32;         // reads in flight beyond which nothing is gained
@@ -78,8 +78,8 @@ struct ReadRequest {
   const BlobReader* blob = nullptr;
   uint64_t offset = 0;
   std::span<char> out;
-  Status status;             // set when done; as BlobReader::Read()
-  void* context = nullptr;   // the caller's, untouched
+  Status status;            // set when done; as BlobReader::Read()
+  void* context = nullptr;  // the caller's, untouched
 };
 
 // Many reads in flight from one thread. One owner at a time; destroyed only when nothing is in flight.

@@ -16,7 +16,7 @@ namespace tarn {
 
 static_assert(std::endian::native == std::endian::little, "Tarn's formats are little endian; add swaps here");
 
-using Sequence = uint64_t;                               // 56 bits; 0 = before every commit
+using Sequence = uint64_t;  // 56 bits; 0 = before every commit
 inline constexpr Sequence kMaxSequence = (1ULL << 56) - 1;
 
 // Stored on disk: never renumber. 3 and up are unassigned; readers report them as Corruption.

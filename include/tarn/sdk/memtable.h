@@ -18,7 +18,7 @@ namespace tarn {
 class Memtable {
  public:
   struct Found {
-    bool present = false;   // false: this memtable knows nothing of the key at that snapshot
+    bool present = false;  // false: this memtable knows nothing of the key at that snapshot
     Kind kind = Kind::kDelete;
     Sequence sequence = 0;
     std::string_view value;  // lives as long as the memtable

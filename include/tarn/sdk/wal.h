@@ -51,8 +51,8 @@ class WalWriter {
 struct WalReplayEnd {
   uint64_t next_segment = 1;  // smaller than no segment that exists: where a writer may start
   uint64_t records = 0;
-  uint64_t bytes = 0;         // payload bytes replayed
-  bool torn_tail = false;     // the log ended in bytes that were never acknowledged
+  uint64_t bytes = 0;      // payload bytes replayed
+  bool torn_tail = false;  // the log ended in bytes that were never acknowledged
 };
 
 class WalStrategy {
