@@ -98,7 +98,7 @@ std::string Nearest(const std::string& word, const std::vector<std::string>& wor
   for (const std::string& candidate : words) {
     // A word cut short ("snap", "--rec") is as good as one wrong letter.
     const bool cut = word.size() >= 3 && candidate.starts_with(word);
-    const size_t distance = cut ? 1 : EditDistance(word, candidate);
+    const size_t distance = std::min(EditDistance(word, candidate), cut ? size_t{1} : SIZE_MAX);
     if (distance < best_distance) {
       best = candidate;
       best_distance = distance;

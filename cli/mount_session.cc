@@ -57,7 +57,8 @@ void LogLine(Context& context, const std::string& text) {
 Status ServeUntilEnd(Context& context, lake::Lake& lake, const SessionPlan& plan,
                      const std::function<void()>& ready) {
   TARN_ASSIGN(const auto mount, fuse::Mount::Start(lake, plan.mount));
-  TARN_ASSIGN(const auto server, Server::Start(lake, plan.lake_directory, [&mount] { mount->Stop(); }));
+  Server::Hooks hooks = {[&mount] { mount->Stop(); }, [&mount] { mount->Settle(); }};
+  TARN_ASSIGN(const auto server, Server::Start(lake, plan.lake_directory, std::move(hooks)));
   ready();
   const Status ended = mount->Run();
   server->Stop();

@@ -39,12 +39,11 @@ void Server::BlockSignals() {
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-Server::Server(lake::Lake& lake, std::string directory, std::function<void()> on_signal)
-    : lake_(lake), directory_(std::move(directory)), on_signal_(std::move(on_signal)) {}
+Server::Server(lake::Lake& lake, std::string directory, Hooks hooks)
+    : lake_(lake), directory_(std::move(directory)), hooks_(std::move(hooks)) {}
 
-Result<std::unique_ptr<Server>> Server::Start(lake::Lake& lake, const std::string& lake_directory,
-                                              std::function<void()> on_signal) {
-  std::unique_ptr<Server> server(new Server(lake, lake_directory, std::move(on_signal)));
+Result<std::unique_ptr<Server>> Server::Start(lake::Lake& lake, const std::string& lake_directory, Hooks hooks) {
+  std::unique_ptr<Server> server(new Server(lake, lake_directory, std::move(hooks)));
   const sigset_t set = StopSignals();
   server->signals_ = UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   server->wake_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -93,7 +92,7 @@ bool Server::Turn() {
     struct signalfd_siginfo info;
     bool asked = false;
     while (read(signals_.get(), &info, sizeof info) > 0) asked = true;
-    if (asked) on_signal_();
+    if (asked) hooks_.on_signal();
     for (size_t i = 0; i < clients_.size(); ++i) {
       if (polls[kFixedPolls + i].revents != 0) clients_[i]->cancelled.store(true);
     }
@@ -129,6 +128,7 @@ void Server::Accept() {
 
 void Server::Serve(Client& client) {
   const int code = RunRequest(client);
+  hooks_.settle();
   if (code >= 0) {
     // A client that no longer listens needs no answer.
     static_cast<void>(SendReply(client.socket.get(), code).ok());

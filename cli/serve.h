@@ -24,10 +24,14 @@ namespace tarn::cli {
 
 class Server {
  public:
-  // `on_signal` is called once, on the loop's thread, when SIGINT, SIGTERM or SIGHUP arrives. REQUIRES: these are
-  // blocked in every thread of the process (BlockSignals before the first thread starts).
-  static Result<std::unique_ptr<Server>> Start(lake::Lake& lake, const std::string& lake_directory,
-                                               std::function<void()> on_signal);
+  struct Hooks {
+    // Called on the loop's thread when SIGINT, SIGTERM or SIGHUP arrives. REQUIRES: these are blocked in every
+    // thread of the process (BlockSignals before the first thread starts).
+    std::function<void()> on_signal;
+    // Called on a worker after a verb, before its client hears that it is done: waits until others see its changes.
+    std::function<void()> settle;
+  };
+  static Result<std::unique_ptr<Server>> Start(lake::Lake& lake, const std::string& lake_directory, Hooks hooks);
   ~Server();  // Stop()
   void Stop();
   static void BlockSignals();
@@ -39,7 +43,7 @@ class Server {
     std::atomic<bool> finished{false};
   };
 
-  Server(lake::Lake& lake, std::string directory, std::function<void()> on_signal);
+  Server(lake::Lake& lake, std::string directory, Hooks hooks);
   bool Turn();  // one turn of the poll loop; false when it is over
   void Accept();
   void Serve(Client& client);
@@ -48,7 +52,7 @@ class Server {
 
   lake::Lake& lake_;
   const std::string directory_;
-  const std::function<void()> on_signal_;
+  const Hooks hooks_;
   UniqueFd listener_, wake_, signals_;
   std::vector<std::shared_ptr<Client>> clients_;  // the loop's own
   std::atomic<bool> stopping_{false};

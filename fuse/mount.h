@@ -10,8 +10,11 @@
 // What it does not do: it installs no signal handlers, does not fork, writes nothing to standard output or
 // standard error, and does not close the lake. Those are the face's business.
 //
-// Threads: Start, Run and the destructor belong to one thread; Stop may be called from any thread, at any time
-// between Start and the destructor, but not from a signal handler. The lake outlives the mount.
+// Durability is that of the lake: write(2) reaches the lake, close(2) its store (survives kill -9), fsync(2) the device.
+// Device nodes and setuid bits are kept but have no effect (nodev, nosuid); reading changes no times (noatime).
+//
+// Threads: Start, Run and the destructor belong to one thread; Stop and Settle may be called from any other, at any
+// time between Start and the destructor, but not from a signal handler. The lake outlives the mount.
 #pragma once
 
 #include <memory>
@@ -48,6 +51,10 @@ class Mount {
   virtual Status Run() = 0;
   // Makes Run() return soon, after the calls in progress were answered. Before Run(): Run() returns at once.
   virtual void Stop() = 0;
+  // Returns when the mount shows every change that was made through the Lake before this call. Whoever changes the
+  // lake for somebody else calls it before telling them that it is done. Not while a lake call is in progress on
+  // this thread, and not from the lake's subscriber.
+  virtual void Settle() = 0;
 };
 
 }  // namespace tarn::fuse

@@ -230,8 +230,8 @@ Result<size_t> HeadView::ReadDirty(Node& node, uint64_t size, uint64_t offset, s
     if (home >= end) break;
     const uint64_t from = std::max(home, offset), to = std::min(home + kBlockBytes, end);
     const uint64_t data_end = std::clamp(home + it->second.size(), from, to);
+    // A dirty block has all that its rows have, so behind its end they left zeros.
     std::memcpy(out.data() + (from - offset), it->second.data() + (from - home), data_end - from);
-    std::memset(out.data() + (data_end - offset), 0, to - data_end);
   }
   return out.size();
 }

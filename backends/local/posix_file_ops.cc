@@ -1,3 +1,7 @@
+// The real system calls behind the local backend: FileOps on POSIX. The only file of this folder that names them
+// besides the ring (uring.cc); errors come back as Status with the errno kept.
+//
+// Threads: any; it holds no state.
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>

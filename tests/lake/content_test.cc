@@ -71,6 +71,35 @@ TEST_F(ContentTest, BlocksAreStoredOnce) {
   EXPECT_ERRNO(ENOENT, lake_->Head().GetAttr(f).status());
 }
 
+TEST_F(ContentTest, BlocksThatAreNewTwiceInOneFlush) {
+  const std::string block = Pattern(kBlockBytes, 1);
+  const Ino f = File(kRootIno, "f", block + block + Pattern(10, 2) + block);
+  ASSERT_OK(lake_->Flush(f));
+  EXPECT_EQ(CountRows(*lake_, "chunks"), 4u - 1);
+  EXPECT_EQ(CountRows(*lake_, "backrefs"), 4u);
+  EXPECT_EQ(Content(f), block + block + Pattern(10, 2) + block);
+  ExpectClean();
+  // One batch in which one place gains the block and another loses its last other reference.
+  ASSERT_OK(lake_->Write(f, 0, Pattern(kBlockBytes, 3)));
+  ASSERT_OK(lake_->Write(f, kBlockBytes, Pattern(kBlockBytes, 4)));
+  ASSERT_OK(lake_->Write(f, 2 * kBlockBytes, block));
+  ASSERT_OK(lake_->Flush(f));
+  EXPECT_TRUE(Content(f).substr(2 * kBlockBytes, kBlockBytes) == block);
+}
+
+TEST_F(ContentTest, TruncateByALittle) {
+  const std::string data = Pattern(200000, 1);
+  for (const size_t cut : {1u, 100u, 999u}) {
+    const Ino f = File(kRootIno, "f", data);
+    ASSERT_OK(lake_->Flush(f));
+    ASSERT_OK(lake_->SetAttr(f, {.size = data.size() - cut}).status());
+    ExpectClean();
+    ASSERT_OK(lake_->SetAttr(f, {.size = data.size()}).status());
+    EXPECT_TRUE(Content(f) == data.substr(0, data.size() - cut) + std::string(cut, '\0'));
+    ASSERT_OK(lake_->Unlink(kRootIno, "f"));
+  }
+}
+
 TEST_F(ContentTest, SparseFiles) {
   const Ino f = File(kRootIno, "f");
   ASSERT_OK(lake_->Write(f, 10 * kBlockBytes + 7, "data"));
