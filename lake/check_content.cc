@@ -154,7 +154,8 @@ Status Checker::FindLostBackrefs() {
     Extent extent;
     if (!ParseExtentKey(key, &ino, &block) || !Decode(key, value, &extent).ok()) return Status::Ok();  // told before
     TARN_ASSIGN(const bool kept, rows_.Has(rows_.families().backrefs, BackrefKey(extent.digest, ino, block)));
-    if (!kept) Problem(BlockName(key) + ": chunk " + extent.digest.hex() + " has no backref to this extent" + kRepair);
+    if (kept) return Status::Ok();
+    Problem(BlockName(key) + ": chunk " + extent.digest.hex() + " has no backref to this extent" + kRepair);
     return Status::Ok();
   });
 }

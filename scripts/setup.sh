@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Shared by quickstart and check; sourced, not run. Needs $root, the top of the tree, and $name, the caller's name.
 #   install_packages build|test   the Debian packages that are missing, as root or through sudo
-#   build                         the release preset: build/bin/tarn, build/lib/libtarn.*
+#   build [TARGET...]             the release preset: build/bin/tarn, build/lib/libtarn.*; all without a target
 
 die() { echo "$name: $*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
@@ -39,5 +39,5 @@ build() {
   cd "$root" || die "cannot enter $root"
   local log
   log=$(cmake --preset release 2>&1) || { printf '%s\n' "$log" >&2; die "cmake could not configure the build"; }
-  cmake --build --preset release -j "$(nproc)" || die "the build failed"
+  cmake --build --preset release -j "$(nproc)" ${1:+--target "$@"} || die "the build failed"
 }

@@ -246,7 +246,13 @@ TEST_P(CrashTest, EveryEffectOfAWorkload) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, CrashTest,
-                         ::testing::Values(CrashMode::kProcessKill, CrashMode::kDropUnsynced, CrashMode::kTornSubset));
+                         ::testing::Values(CrashMode::kProcessKill, CrashMode::kDropUnsynced,
+                                           CrashMode::kTornSubset),
+                         [](const auto& mode) -> std::string {
+                           return mode.param == CrashMode::kProcessKill     ? "Kill"
+                                  : mode.param == CrashMode::kDropUnsynced ? "DropUnsynced"
+                                                                           : "TornSubset";
+                         });
 
 }  // namespace
 }  // namespace tarn::lake
