@@ -1,7 +1,8 @@
 // Reads through io_uring: one ring for each queue, owned by one thread.
 //
 // A request is in exactly one place: waiting_ (accepted, no slot yet), a slot (with the kernel) or done_ (to be
-// handed back). Submit starts a read at once while one of the 64 slots is free; a completion starts the next.
+// handed back). Submit takes a slot while one of the 64 is free, and tells the kernel of every 16th
+// read at once and of the others at the latest in Wait; a completion starts the next.
 //
 // Invariants:
 //   1. At most kDepth reads are with the kernel. The submission queue has kDepth entries and the completion
@@ -37,6 +38,7 @@ namespace tarn::local {
 namespace {
 
 constexpr unsigned kDepth = 64;                 // an NVMe drive gains little beyond 32 reads in flight
+constexpr unsigned kBatch = 16;                 // submissions that share one system call
 constexpr size_t kMaxTransferBytes = 1u << 30;  // a submission holds 32 bits of length
 constexpr int kMaxRetries = 16;                 // EAGAIN and EINTR in a row before pread takes over
 
@@ -114,7 +116,7 @@ class UringQueue final : public ReadQueue {
     }
     waiting_.push_back(request);
     StartWaiting();
-    Enter(0);
+    if (io_uring_sq_ready(&ring_) >= kBatch) Enter(0);  // Wait() enters for the rest
   }
 
   std::vector<ReadRequest*> Wait() override {

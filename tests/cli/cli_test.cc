@@ -16,9 +16,9 @@ TEST(TextTest, EscapeKeepsNamesOnOneLine) {
   EXPECT_EQ(Escape("a\nb\tc\rd\\e"), "a\\nb\\tc\\rd\\\\e");
   EXPECT_EQ(Escape(std::string("\0\x1b\x7f", 3)), "\\000\\033\\177");
   EXPECT_EQ(Escape("\xff\xc3"), "\\377\\303");
-  EXPECT_EQ(Escape("\xc2\x9b"), "\\302\\233");          // C1: a terminal would act on it
+  EXPECT_EQ(Escape("\xc2\x9b"), "\\302\\233");           // C1: a terminal would act on it
   EXPECT_EQ(Escape("\xed\xa0\x80"), "\\355\\240\\200");  // a surrogate is no UTF-8
-  EXPECT_EQ(Escape("\xc0\xaf"), "\\300\\257");          // overlong
+  EXPECT_EQ(Escape("\xc0\xaf"), "\\300\\257");           // overlong
   EXPECT_EQ(Escape("ü€😀"), "ü€😀");
 }
 

@@ -31,7 +31,8 @@ class Usage(LakeCase):
         self.fails(2, "--lake", says="--lake")
 
     def test_no_lake(self):
-        self.fails(1, "ls", says=["--lake", "TARN_LAKE"], env={k: v for k, v in os.environ.items() if k != "TARN_LAKE"})
+        nowhere = {k: v for k, v in os.environ.items() if k != "TARN_LAKE"}
+        self.fails(1, "ls", says=["--lake", "TARN_LAKE"], env=nowhere)
         self.fails(3, "ls", says=[f"no lake at {self.lake}", f"tarn --lake {self.lake} init"])
         self.fails(3, "check", says="no lake")
         os.mkdir(self.lake)

@@ -70,8 +70,8 @@ class ServeTest : public ::testing::Test {
   }
 
   void StartServer() {
-    auto server = Server::Start(*lake_, lake_dir_.string(),
-                                {[this] { signalled_.set_value(); }, [this] { ++settled_; }});
+    auto server =
+        Server::Start(*lake_, lake_dir_.string(), {[this] { signalled_.set_value(); }, [this] { ++settled_; }});
     ASSERT_TRUE(server.ok()) << server.status().ToString();
     server_ = std::move(server).value();
   }

@@ -86,7 +86,8 @@ struct ReadRequest {
 class ReadQueue {
  public:
   virtual ~ReadQueue() = default;
-  // Starts a read. Never blocks for the device; a queue that is full holds the request back itself.
+  // Starts a read, at the latest when Wait is called. Never blocks for the device; a queue that is full holds
+  // the request back itself.
   virtual void Submit(ReadRequest* request) = 0;
   // Returns at least one finished request while any is in flight, in any order; empty when none is.
   virtual std::vector<ReadRequest*> Wait() = 0;
