@@ -22,8 +22,9 @@ namespace tarn::cli {
 using Operands = std::vector<std::string>;  // what is neither a verb nor an option
 using VerbRun = std::function<Status(Context&, const Operands&)>;
 
-// kLake: runs on an open lake, in this process or in the one that holds the lake. kNothing: opens what it needs.
-enum class Needs : uint8_t { kNothing, kLake };
+// kLake: runs on an open lake, in this process or in the one that serves it. kLakeToRead: the same, and changes
+// nothing: opened here, the lake is not locked and not a byte is written. kNothing: opens what it needs.
+enum class Needs : uint8_t { kNothing, kLakeToRead, kLake };
 
 struct VerbSpec {
   std::string group;     // heading in the list of verbs

@@ -121,7 +121,7 @@ class Doctor {
       return Add("lake", Verdict::kGood,
                  peer.ok() ? fmt::format("served by pid {}; verbs go through it", peer->pid) : "served");
     }
-    auto lake = OpenLake(context_.location, context_.caller.command);
+    auto lake = OpenLake(context_.location, Access::kWrite, context_.caller.command);
     if (lake.ok()) {
       const Status closed = (*lake)->Close();
       return Add("lake", closed.ok() ? Verdict::kGood : Verdict::kBad,

@@ -70,7 +70,8 @@ int RunOnLake(Context& context, const Parsed& parsed, const std::vector<std::str
   auto forwarded = ForwardTo(context, args);
   if (forwarded.ok()) return *forwarded;
   if (forwarded.status().code() != Code::kNotFound) return Conclude(context, parsed.verb, forwarded.status());
-  auto lake = OpenLake(context.location, context.caller.command);
+  const Access access = parsed.invocation->needs == Needs::kLakeToRead ? Access::kRead : Access::kWrite;
+  auto lake = OpenLake(context.location, access, context.caller.command);
   if (lake.status().code() == Code::kBusy) {
     // It may have been a mount that was just starting when we knocked.
     forwarded = ForwardTo(context, args);
@@ -107,7 +108,7 @@ int Main(int argc, char** argv) {
   if (parsed.invocation.has_value()) {
     context.location = parsed.invocation->location;
     if (context.location.empty() && environment != nullptr) context.location = environment;
-    if (parsed.invocation->needs == Needs::kLake) return RunOnLake(context, parsed, args);
+    if (parsed.invocation->needs != Needs::kNothing) return RunOnLake(context, parsed, args);
   }
   return RunParsed(context, parsed);
 }

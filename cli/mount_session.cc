@@ -71,7 +71,7 @@ Status ServeUntilEnd(Context& context, lake::Lake& lake, const SessionPlan& plan
 
 Status RunSession(Context& context, const SessionPlan& plan, const std::function<void()>& ready) {
   Server::BlockSignals();
-  TARN_ASSIGN(const auto lake, OpenLake(plan.location, context.caller.command));
+  TARN_ASSIGN(const auto lake, OpenLake(plan.location, Access::kWrite, context.caller.command));
   const Status served = ServeUntilEnd(context, *lake, plan, ready);
   const Status closed = lake->Close();
   return served.ok() ? closed : served;

@@ -158,7 +158,7 @@ int Server::RunRequest(Client& client) {
   context.lake_directory = directory_;
   context.lake = &lake_;
   Parsed parsed = CommandLine().Parse(request->args);
-  if (parsed.invocation.has_value() && parsed.invocation->needs != Needs::kLake) {
+  if (parsed.invocation.has_value() && parsed.invocation->needs == Needs::kNothing) {
     return Conclude(context, parsed.verb, Status::Invalid("does not work on a lake in use; run it by itself"));
   }
   return RunParsed(context, parsed);

@@ -16,9 +16,10 @@ namespace {
 
 constexpr std::string_view kFileScheme = "file://";
 
-Result<Components> ComponentsOf(const std::string& directory, bool create, const std::string& holder) {
+Result<Components> ComponentsOf(const std::string& directory, Access access, const std::string& holder) {
   local::LocalOptions options;
-  options.create = create;
+  options.create = access == Access::kCreate;
+  options.read_only = access == Access::kRead;
   TARN_ASSIGN(auto backend, local::OpenLocal(directory, options));
   Components components;
   components.backend = std::move(backend);
@@ -64,13 +65,14 @@ Result<Found> LookAt(const std::string& directory) {
   return manifest.blobs.empty() ? Found::kSomethingElse : Found::kStore;
 }
 
-Result<std::unique_ptr<lake::Lake>> OpenLake(const std::string& location, const std::string& holder) {
+Result<std::unique_ptr<lake::Lake>> OpenLake(const std::string& location, Access access, const std::string& holder) {
   TARN_ASSIGN(const std::string directory, DirectoryOf(location));
   TARN_ASSIGN(const Found found, LookAt(directory));
   if (found != Found::kStore) return NoLakeAt(location);
-  TARN_ASSIGN(Components components, ComponentsOf(directory, false, holder));
+  TARN_ASSIGN(Components components, ComponentsOf(directory, access, holder));
   lake::LakeOptions options;
   options.settings.create_if_missing = false;
+  options.settings.read_only = access == Access::kRead;
   auto lake = lake::Lake::Open(std::move(components), options);
   if (!lake.ok()) return At(location, lake.status());
   return lake;
@@ -90,7 +92,7 @@ Result<std::unique_ptr<lake::Lake>> InitLake(const std::string& location, const 
         fmt::format("{}: the directory is not empty and is no lake; name an empty or new one", Escape(location)),
         ENOTEMPTY);
   }
-  TARN_ASSIGN(Components components, ComponentsOf(directory, true, holder));
+  TARN_ASSIGN(Components components, ComponentsOf(directory, Access::kCreate, holder));
   return lake::Lake::Init(std::move(components), {});
 }
 
@@ -105,13 +107,7 @@ Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access
     return Status::NotFound(fmt::format("no store at {}; the first write makes one: tarn --lake {} kv put KEY VALUE",
                                         Escape(location), ShellQuote(location)));
   }
-  local::LocalOptions options;
-  options.create = access == Access::kCreate;
-  options.read_only = access == Access::kRead;
-  TARN_ASSIGN(auto backend, local::OpenLocal(directory, options));
-  Components components;
-  components.backend = std::move(backend);
-  components.holder = holder;
+  TARN_ASSIGN(Components components, ComponentsOf(directory, access, holder));
   Settings settings;
   settings.create_if_missing = access == Access::kCreate;
   settings.read_only = access == Access::kRead;

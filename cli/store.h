@@ -16,12 +16,14 @@ Result<std::string> DirectoryOf(const std::string& location);
 enum class Found : uint8_t { kMissing, kEmpty, kStore, kSomethingElse };
 Result<Found> LookAt(const std::string& directory);
 
+// Reading opens a fixed view beside a live writer, writes nothing and needs no space; writing takes the lock.
+enum class Access : uint8_t { kRead, kWrite, kCreate };
+
 // `holder` is told to others who find the lake in use ("tarn mount /mnt").
-Result<std::unique_ptr<lake::Lake>> OpenLake(const std::string& location, const std::string& holder);
+Result<std::unique_ptr<lake::Lake>> OpenLake(const std::string& location, Access access, const std::string& holder);
 Result<std::unique_ptr<lake::Lake>> InitLake(const std::string& location, const std::string& holder);
 
-// A plain key-value store. Reading opens a fixed view beside a live writer; writing takes the lock.
-enum class Access : uint8_t { kRead, kWrite, kCreate };
+// A plain key-value store.
 Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access, const std::string& holder);
 
 // The bare backend, nothing locked and nothing written.

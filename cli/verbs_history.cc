@@ -105,7 +105,7 @@ Status SnapshotDrop(Context& context, bool dry_run, const Operands& operands) {
 
 void AddHistoryVerbs(CommandLine& line) {
   auto log = std::make_shared<LogOptions>();
-  line.Add({"History", "log", "What was done to the lake, newest first", "", 0, 0, Needs::kLake,
+  line.Add({"History", "log", "What was done to the lake, newest first", "", 0, 0, Needs::kLakeToRead,
             "tarn log\ntarn log -n 5\ntarn log --json | jq '.[].command'"},
            [log](Context& context, const Operands&) { return Log(context, *log); })
       .Number("-n,--count", &log->count, "N", "this many records at most")
@@ -116,7 +116,7 @@ void AddHistoryVerbs(CommandLine& line) {
            [](Context& context, const Operands& operands) { return SnapshotCreate(context, operands); });
 
   auto json = std::make_shared<bool>(false);
-  line.Add({"History", "snapshot list", "List the snapshots", "", 0, 0, Needs::kLake, "tarn snapshot list"},
+  line.Add({"History", "snapshot list", "List the snapshots", "", 0, 0, Needs::kLakeToRead, "tarn snapshot list"},
            [json](Context& context, const Operands&) { return SnapshotList(context, *json); })
       .Flag("--json", json.get(), "a JSON array");
 

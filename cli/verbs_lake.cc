@@ -116,20 +116,20 @@ void AddLakeVerbs(CommandLine& line) {
            [](Context& context, const Operands& operands) { return Init(context, operands); });
 
   auto check = std::make_shared<CheckOptions>();
-  line.Add({"Lake", "check", "Verify that the lake is whole", "", 0, 0, Needs::kLake,
+  line.Add({"Lake", "check", "Verify that the lake is whole", "", 0, 0, Needs::kLakeToRead,
             "tarn check\ntarn check --deep    # reads and verifies every byte"},
            [check](Context& context, const Operands&) { return Check(context, *check); })
       .Flag("--deep", &check->deep, "read and verify all content and every table too")
       .Flag("--json", &check->json, "one JSON object");
 
   auto stats = std::make_shared<bool>(false);
-  line.Add({"Lake", "stats", "Counters and shape of the store below", "", 0, 0, Needs::kLake,
+  line.Add({"Lake", "stats", "Counters and shape of the store below", "", 0, 0, Needs::kLakeToRead,
             "tarn stats\ntarn stats --json | jq '.\"wal.syncs\"'"},
            [stats](Context& context, const Operands&) { return Stats(context, *stats); })
       .Flag("--json", stats.get(), "one JSON object of counters");
 
   auto df = std::make_shared<DfOptions>();
-  line.Add({"Lake", "df", "How full the lake and its device are", "", 0, 0, Needs::kLake, "tarn df -h"},
+  line.Add({"Lake", "df", "How full the lake and its device are", "", 0, 0, Needs::kLakeToRead, "tarn df -h"},
            [df](Context& context, const Operands&) { return Df(context, *df); })
       .Flag("-h,--human-readable", &df->human, "sizes like 1.5M")
       .Flag("--json", &df->json, "one JSON object, in bytes");

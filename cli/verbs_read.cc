@@ -246,7 +246,7 @@ Status Cat(Context& context, const std::string& at, const Operands& operands) {
 
 void AddReadVerbs(CommandLine& line) {
   auto ls = std::make_shared<LsOptions>();
-  line.Add({"Look", "ls", "List files and directories", "[PATH...]", 0, kMany, Needs::kLake,
+  line.Add({"Look", "ls", "List files and directories", "[PATH...]", 0, kMany, Needs::kLakeToRead,
             "tarn ls /\ntarn ls -l /photos\ntarn ls -R --json /photos\ntarn ls --at monday /photos"},
            [ls](Context& context, const Operands& operands) { return Ls(context, *ls, operands); })
       .Flag("-l", &ls->detailed, "mode, links, owner, size, time (UTC), link target")
@@ -259,7 +259,7 @@ void AddReadVerbs(CommandLine& line) {
       .Option("--at", &ls->at, "SNAPSHOT", "as of a named snapshot");
 
   auto stat = std::make_shared<StatOptions>();
-  line.Add({"Look", "stat", "Everything known about a file", "PATH...", 1, kMany, Needs::kLake,
+  line.Add({"Look", "stat", "Everything known about a file", "PATH...", 1, kMany, Needs::kLakeToRead,
             "tarn stat /photos/cat.jpg\ntarn stat --json /photos/cat.jpg | jq .[0].size"},
            [stat](Context& context, const Operands& operands) { return Stat(context, *stat, operands); })
       .Flag("-L,--dereference", &stat->follow, "follow a symbolic link")
@@ -267,7 +267,7 @@ void AddReadVerbs(CommandLine& line) {
       .Option("--at", &stat->at, "SNAPSHOT", "as of a named snapshot");
 
   auto at = std::make_shared<std::string>();
-  line.Add({"Look", "cat", "Print files", "PATH...", 1, kMany, Needs::kLake,
+  line.Add({"Look", "cat", "Print files", "PATH...", 1, kMany, Needs::kLakeToRead,
             "tarn cat /notes/todo.txt\ntarn cat --at monday /notes/todo.txt | diff - todo.txt"},
            [at](Context& context, const Operands& operands) { return Cat(context, *at, operands); })
       .Option("--at", at.get(), "SNAPSHOT", "as of a named snapshot");

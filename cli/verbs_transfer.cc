@@ -16,11 +16,11 @@ void AddTransferVerbs(CommandLine& line) {
       .Flag("--dry-run", &import->dry_run, "say what would be imported and import nothing");
 
   auto out = std::make_shared<ExportOptions>();
-  line.Add(
-          {"Lake", "export", "Write a file or tree of the lake to a local directory", "PATH DEST", 2, 2, Needs::kLake,
-           "tarn export /photos ./photos-copy\n"
-           "tarn export --at monday /notes /tmp/monday"},
-          [out](Context& context, const Operands& operands) { return Export(context, *out, operands); })
+  line.Add({"Lake", "export", "Write a file or tree of the lake to a local directory", "PATH DEST", 2, 2,
+            Needs::kLakeToRead,
+            "tarn export /photos ./photos-copy\n"
+            "tarn export --at monday /notes /tmp/monday"},
+           [out](Context& context, const Operands& operands) { return Export(context, *out, operands); })
       .Flag("--force", &out->force, "overwrite files and merge into directories that are there")
       .Flag("--no-xattrs", &out->no_xattrs, "leave extended attributes out")
       .Option("--at", &out->at, "SNAPSHOT", "as of a named snapshot");

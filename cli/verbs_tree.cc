@@ -167,7 +167,7 @@ Status Du(Context& context, const DuOptions& options, const Operands& operands) 
 
 void AddTreeVerbs(CommandLine& line) {
   auto tree = std::make_shared<TreeOptions>();
-  line.Add({"Look", "tree", "Draw a tree", "[PATH]", 0, 1, Needs::kLake,
+  line.Add({"Look", "tree", "Draw a tree", "[PATH]", 0, 1, Needs::kLakeToRead,
             "tarn tree /photos\ntarn tree -L 2 --at monday /"},
            [tree](Context& context, const Operands& operands) { return Tree(context, *tree, operands); })
       .Flag("-a,--all", &tree->all, "names that start with a dot too")
@@ -176,8 +176,8 @@ void AddTreeVerbs(CommandLine& line) {
       .Option("--at", &tree->at, "SNAPSHOT", "as of a named snapshot");
 
   auto du = std::make_shared<DuOptions>();
-  line.Add({"Look", "du", "Space used by trees, in KiB before deduplication", "[PATH...]", 0, kMany, Needs::kLake,
-            "tarn du -sh /photos\ntarn du -d 1 /"},
+  line.Add({"Look", "du", "Space used by trees, in KiB before deduplication", "[PATH...]", 0, kMany,
+            Needs::kLakeToRead, "tarn du -sh /photos\ntarn du -d 1 /"},
            [du](Context& context, const Operands& operands) { return Du(context, *du, operands); })
       .Flag("-s,--summarize", &du->summary, "one line for each operand")
       .Flag("-a,--all", &du->all, "files too, not only directories")

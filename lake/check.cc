@@ -100,9 +100,9 @@ Status Checker::LoadWindow(Ino begin, Window* window) {
   window->inodes.clear();
   window->begin = begin;
   window->last = true;
-  const auto walk = rows_.WalkRange(rows_.families().meta, begin == 0 ? std::string(1, kInodeRow)
-                                                                      : MetaKey(kInodeRow, begin),
-                                    std::string(1, kInodeRow + 1), true);
+  const auto walk =
+      rows_.WalkRange(rows_.families().meta, begin == 0 ? std::string(1, kInodeRow) : MetaKey(kInodeRow, begin),
+                      std::string(1, kInodeRow + 1), true);
   for (walk->SeekToFirst(); walk->valid(); walk->Next()) {
     Ino ino;
     std::string_view rest;
@@ -325,8 +325,8 @@ Status Checker::CheckSuperblock() {
 // Rows of no known kind hide between the known ones.
 Status Checker::CheckStrays() {
   std::string begin;
-  for (const char kind : {kXattrRow, kEntryRow, kInodeRow, kOrphanRow, kStageRow, kTrashRow, kLogRow,
-                          kSuperblockRow}) {
+  for (const char kind :
+       {kXattrRow, kEntryRow, kInodeRow, kOrphanRow, kStageRow, kTrashRow, kLogRow, kSuperblockRow}) {
     const auto stray = [&](std::string_view key, std::string_view) {
       Problem("row '" + Printable(key) + "' is of no known kind; a newer tarn may know it");
       return Status::Ok();

@@ -43,29 +43,29 @@ Status Checker::CheckInline(Window* window) {
 }
 
 Status Checker::CheckExtents(Window* window) {
-  return ScanWindow(rows_.families().extents, '\0', *window,
-                    [&](std::string_view key, std::string_view value) -> Status {
-    Ino ino = 0;
-    uint64_t block = 0;
-    const bool parsed = ParseExtentKey(key, &ino, &block);
-    Seen* const seen = parsed ? window->Find(ino) : nullptr;
-    if (parsed) ++report_.blocks;  // it has a backref, whatever else is wrong
-    if (seen == nullptr || !seen->is_regular()) {
-      Problem("extent row '" + Printable(key) + "' belongs to no file" + kRepair);
-      return Status::Ok();
-    }
-    Extent extent;
-    TARN_TRY(Decode(key, value, &extent));
-    seen->stored_rows += extent.length;
-    report_.bytes += extent.length;
-    if (seen->tail != 0 && block >= seen->tail - 1) return Status::Ok();
-    const bool within = block <= INT64_MAX / kBlockBytes && block * kBlockBytes + extent.length <= seen->size;
-    if (seen->size <= kInlineBytes || !within) {
-      Problem(BlockName(key) + ": an extent of " + std::to_string(extent.length) + " bytes does not fit a file of " +
-              std::to_string(seen->size) + kRepair);
-    }
-    return Status::Ok();
-  });
+  return ScanWindow(
+      rows_.families().extents, '\0', *window, [&](std::string_view key, std::string_view value) -> Status {
+        Ino ino = 0;
+        uint64_t block = 0;
+        const bool parsed = ParseExtentKey(key, &ino, &block);
+        Seen* const seen = parsed ? window->Find(ino) : nullptr;
+        if (parsed) ++report_.blocks;  // it has a backref, whatever else is wrong
+        if (seen == nullptr || !seen->is_regular()) {
+          Problem("extent row '" + Printable(key) + "' belongs to no file" + kRepair);
+          return Status::Ok();
+        }
+        Extent extent;
+        TARN_TRY(Decode(key, value, &extent));
+        seen->stored_rows += extent.length;
+        report_.bytes += extent.length;
+        if (seen->tail != 0 && block >= seen->tail - 1) return Status::Ok();
+        const bool within = block <= INT64_MAX / kBlockBytes && block * kBlockBytes + extent.length <= seen->size;
+        if (seen->size <= kInlineBytes || !within) {
+          Problem(BlockName(key) + ": an extent of " + std::to_string(extent.length) +
+                  " bytes does not fit a file of " + std::to_string(seen->size) + kRepair);
+        }
+        return Status::Ok();
+      });
 }
 
 // Walks backrefs and (deep) chunks side by side, both in order of hash.
@@ -75,8 +75,8 @@ Status Checker::CheckReferences() {
     chunks = rows_.Walk(rows_.families().chunks, {}, true);
     chunks->SeekToFirst();
   }
-  bool found = false;    // the chunk of `digest`
-  uint64_t length = 0;   // its length
+  bool found = false;   // the chunk of `digest`
+  uint64_t length = 0;  // its length
   Digest digest;
   bool first = true;
   std::vector<Reference> batch;
@@ -162,8 +162,7 @@ Status Checker::FindLostBackrefs() {
 
 void Checker::CheckChunk(std::string_view key, std::string_view bytes) {
   if (!bytes.empty() && bytes.size() <= kBlockBytes && Sha256(bytes).view() == key) return;
-  Problem("chunk " + Hex(key) + ": its " + std::to_string(bytes.size()) + " bytes do not hash to its name" +
-          kRepair);
+  Problem("chunk " + Hex(key) + ": its " + std::to_string(bytes.size()) + " bytes do not hash to its name" + kRepair);
 }
 
 }  // namespace tarn::lake

@@ -34,7 +34,7 @@ class Checker {
     Ino ino = 0;
     uint64_t size = 0, stored = 0, parent = 0, xattrs = 0, tail = 0;  // as the row says
     uint64_t entries = 0, xattr_rows = 0, stored_rows = 0;            // as counted
-    Ino named_in = 0;        // directory of the last entry seen
+    Ino named_in = 0;                                                 // directory of the last entry seen
     uint32_t mode = 0, nlink = 0;
     uint32_t links = 0, subdirs = 0;
     bool orphan = false, stage = false, trash = false;
@@ -46,7 +46,7 @@ class Checker {
     std::vector<Seen> inodes;  // sorted
     Ino begin = 0;
     Ino end = 0;
-    bool last = false;         // then `end` does not bound it
+    bool last = false;  // then `end` does not bound it
     bool Covers(Ino ino) const { return ino >= begin && (last || ino < end); }
     Seen* Find(Ino ino);
   };
@@ -99,8 +99,8 @@ class Checker {
   uint64_t max_ino_ = 0;
   uint64_t logical_bytes_ = 0;
   uint64_t backrefs_ = 0;
-  uint64_t unmatched_ = 0;                // backrefs without their extent
-  std::unordered_set<Ino> reachable_;     // directories known to lead to a root
+  uint64_t unmatched_ = 0;             // backrefs without their extent
+  std::unordered_set<Ino> reachable_;  // directories known to lead to a root
 };
 
 }  // namespace tarn::lake

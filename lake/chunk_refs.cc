@@ -17,8 +17,8 @@ Status ChunkRefs::Resolve(const Rows& rows, WriteBatch* batch) {
   const Families& families = rows.families();
   const auto walk = rows.Walk(families.backrefs, {});
   for (const auto& [digest, changes] : changes_) {
-    bool existed = false;   // has a backref before this batch
-    bool remains = false;   // has one that this batch does not remove
+    bool existed = false;  // has a backref before this batch
+    bool remains = false;  // has one that this batch does not remove
     for (walk->Seek(digest.view()); walk->valid() && walk->key().starts_with(digest.view()); walk->Next()) {
       Digest same;
       Place place;

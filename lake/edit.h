@@ -36,7 +36,7 @@ class Edit {
 
   void PutEntry(Ino parent, std::string_view name, Ino ino, uint32_t type);
   void DeleteEntry(Ino parent, std::string_view name);
-  void PutMark(char kind, Ino ino);     // orphan, stage and trash rows
+  void PutMark(char kind, Ino ino);  // orphan, stage and trash rows
   void DeleteMark(char kind, Ino ino);
   // Replaces the extent of one block (or both absent: nothing). Keeps inode->stored.
   void ReplaceExtent(Ino ino, Inode* inode, uint64_t block, const std::optional<Extent>& old,

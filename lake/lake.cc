@@ -92,8 +92,9 @@ Status LakeImpl::Recover() {
     closed_ = true;  // until all is read: a failed open must not write a superblock when it is destroyed
     const auto superblock = rows_.ReadSuperblock();
     if (!superblock.ok() && superblock.status().code() == Code::kNotFound) {
-      return Status::Invalid("the store holds no lake (its initialisation was interrupted); remove it and run "
-                             "`tarn init` again");
+      return Status::Invalid(
+          "the store holds no lake (its initialisation was interrupted); remove it and run "
+          "`tarn init` again");
     }
     TARN_TRY(superblock.status());
     next_inode_ = leased_until_ = superblock->next_inode;
@@ -222,8 +223,8 @@ Result<Ino> LakeImpl::NextInode() {
 
 void LakeImpl::Subscribe(std::function<void(const Change&)> subscriber) {
   MutexLock lock(subscriber_mutex_);
-  subscriber_ = subscriber ? std::make_shared<const std::function<void(const Change&)>>(std::move(subscriber))
-                           : nullptr;
+  subscriber_ =
+      subscriber ? std::make_shared<const std::function<void(const Change&)>>(std::move(subscriber)) : nullptr;
 }
 
 void LakeImpl::Notify(const Change& change) {

@@ -32,9 +32,9 @@ using Ino = uint64_t;
 inline constexpr Ino kRootIno = 1;
 inline constexpr uint32_t kInlineBytes = 64 << 10;
 inline constexpr uint32_t kBlockBytes = 128 << 10;
-inline constexpr uint32_t kMaxName = 255;         // bytes
-inline constexpr uint32_t kMaxSymlink = 4095;     // bytes
-inline constexpr uint32_t kMaxXattrValue = 65536; // bytes
+inline constexpr uint32_t kMaxName = 255;          // bytes
+inline constexpr uint32_t kMaxSymlink = 4095;      // bytes
+inline constexpr uint32_t kMaxXattrValue = 65536;  // bytes
 
 struct Attr {
   Ino ino = 0;
@@ -67,7 +67,7 @@ struct Owner {
 
 struct Usage {
   uint64_t inodes = 0;
-  uint64_t logical_bytes = 0;  // sum of file sizes
+  uint64_t logical_bytes = 0;                // sum of file sizes
   uint64_t total_bytes = 0, free_bytes = 0;  // of the device below
 };
 
@@ -75,8 +75,8 @@ struct LogRecord {
   uint64_t id = 0;  // 1, 2, 3...
   uint64_t sequence = 0;
   uint64_t wall_nanos = 0;
-  std::string who;      // user@host
-  std::string command;  // the command line
+  std::string who;                // user@host
+  std::string command;            // the command line
   uint64_t files = 0, bytes = 0;  // what it added or changed
 };
 
@@ -108,7 +108,7 @@ class View {
 };
 
 struct LakeOptions {
-  Settings settings;            // of the store below
+  Settings settings;  // of the store below
   uint64_t dirty_bytes = 32ull << 20;
 };
 

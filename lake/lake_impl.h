@@ -83,8 +83,7 @@ class LakeImpl final : public Lake {
   Result<SnapshotInfo> CreateSnapshot(std::string_view name) override;
   Status DropSnapshot(std::string_view name) override;
   std::vector<SnapshotInfo> ListSnapshots() override;
-  Result<CheckReport> Check(bool deep,
-                            const std::function<void(uint64_t done, uint64_t total)>& progress) override;
+  Result<CheckReport> Check(bool deep, const std::function<void(uint64_t done, uint64_t total)>& progress) override;
   void Subscribe(std::function<void(const Change&)> subscriber) override;
   DB& db() override { return *db_; }
 

@@ -97,10 +97,10 @@ Status Decode(std::string_view key, std::string_view in, Inode* inode) {
   std::string_view target;
   const bool ok = GetVarint32(&in, &inode->mode) && GetVarint32(&in, &inode->nlink) &&
                   GetVarint32(&in, &inode->uid) && GetVarint32(&in, &inode->gid) && GetVarint(&in, &inode->rdev) &&
-                  GetVarint(&in, &inode->size) && GetVarint(&in, &inode->stored) &&
-                  GetVarint(&in, &inode->parent) && GetVarint(&in, &inode->xattrs) && GetVarint(&in, &inode->tail) &&
-                  GetTime(&in, &inode->atime) && GetTime(&in, &inode->mtime) && GetTime(&in, &inode->ctime) &&
-                  GetTime(&in, &inode->btime) && GetBytes(&in, &target) && in.empty();
+                  GetVarint(&in, &inode->size) && GetVarint(&in, &inode->stored) && GetVarint(&in, &inode->parent) &&
+                  GetVarint(&in, &inode->xattrs) && GetVarint(&in, &inode->tail) && GetTime(&in, &inode->atime) &&
+                  GetTime(&in, &inode->mtime) && GetTime(&in, &inode->ctime) && GetTime(&in, &inode->btime) &&
+                  GetBytes(&in, &target) && in.empty();
   if (!ok || inode->size > INT64_MAX || target.size() > kMaxSymlink) return BadRow(key, "inode");
   inode->target = target;
   return Status::Ok();

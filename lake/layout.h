@@ -32,7 +32,7 @@ struct Inode {
   uint64_t xattrs = 0;  // number of xattr rows
   uint64_t tail = 0;    // 1 + first block of a truncated tail that awaits reclaim
   int64_t atime = 0, mtime = 0, ctime = 0, btime = 0;
-  std::string target;   // symlinks only
+  std::string target;  // symlinks only
 
   uint32_t type() const { return mode & 0170000; }
   bool is_dir() const { return type() == 0040000; }
@@ -60,8 +60,8 @@ struct Superblock {
 // Keys.
 void PutBig64(std::string* out, uint64_t v);
 uint64_t DecodeBig64(const char* p);
-std::string InoKey(Ino ino);                     // inline, and the prefix of one file's extents
-std::string MetaKey(char kind, uint64_t number); // one row of a kind, or the prefix of an inode's entries, xattrs
+std::string InoKey(Ino ino);                      // inline, and the prefix of one file's extents
+std::string MetaKey(char kind, uint64_t number);  // one row of a kind, or the prefix of an inode's entries, xattrs
 std::string NameKey(char kind, Ino ino, std::string_view name);
 std::string ExtentKey(Ino ino, uint64_t block);
 std::string BackrefKey(const Digest& digest, Ino ino, uint64_t block);

@@ -84,8 +84,8 @@ Result<Attr> LakeImpl::AddInode(Ino parent, std::string_view name, Inode inode) 
 Result<Attr> LakeImpl::Create(Ino parent, std::string_view name, uint32_t mode, uint64_t rdev, Owner owner) {
   if ((mode & kTypeBits) == 0) mode |= 0100000;
   if (!IsSpecialOrFile(mode & kTypeBits)) {
-    return Status::FromErrno(EINVAL, "Create cannot make " + Where(parent, name) +
-                                         " of that type; use MakeDir or Symlink");
+    return Status::FromErrno(EINVAL,
+                             "Create cannot make " + Where(parent, name) + " of that type; use MakeDir or Symlink");
   }
   Inode inode;
   inode.mode = mode & (kTypeBits | 07777);

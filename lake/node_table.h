@@ -37,7 +37,7 @@ struct Node {
   uint32_t pins = 0;
   uint32_t opens = 0;
   std::optional<Pending> pending;
-  uint64_t turn = 0;         // place among the dirty nodes; 0: clean
+  uint64_t turn = 0;  // place among the dirty nodes; 0: clean
   uint64_t dirty_bytes = 0;
 };
 

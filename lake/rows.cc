@@ -139,8 +139,8 @@ Status Rows::ReadContent(Ino ino, const Inode& inode, uint64_t offset, std::span
     copy(0, bytes);
     return Status::Ok();
   }
-  const auto walk = WalkRange(families_.extents, ExtentKey(ino, offset / kBlockBytes),
-                              ExtentKey(ino, (end - 1) / kBlockBytes + 1));
+  const auto walk =
+      WalkRange(families_.extents, ExtentKey(ino, offset / kBlockBytes), ExtentKey(ino, (end - 1) / kBlockBytes + 1));
   std::vector<Named> group;
   const auto fetch = [&]() -> Status {
     TARN_ASSIGN(const auto chunks, ReadChunks(ino, group));

@@ -30,8 +30,9 @@ Status LakeImpl::Publish(Ino stage, std::string_view name, Ino parent, std::stri
     MutexLock lock(mutex_);
     TARN_ASSIGN(const bool staged, rows_.Has(rows_.families().meta, MetaKey(kStageRow, stage)));
     if (!staged) {
-      return Status::FromErrno(ENOENT, "inode " + std::to_string(stage) + " is not a staging area; it was published "
-                                       "or dropped before");
+      return Status::FromErrno(ENOENT, "inode " + std::to_string(stage) +
+                                           " is not a staging area; it was published "
+                                           "or dropped before");
     }
     Edit edit(rows_);
     TARN_TRY(MoveEntry(&edit, {stage, name, parent, new_name, mode, true}));

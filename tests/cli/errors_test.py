@@ -77,16 +77,23 @@ class Paths(LakeCase):
 
 class InUse(LakeCase):
     def test_names_the_holder(self):
-        self.write("big", os.urandom(1 << 20))
-        self.ok("import", "-q", "big", "/big")
-        holder = self.start("cat", "/big")  # nobody reads its pipe, so it keeps the lake
-        holder.stdout.read(1)
-        for args in (["ls", "/"], ["mkdir", "/x"], ["mount", self.path("mnt")]):
+        self.ok("mkdir", "/before")
+        with open(self.path("big"), "wb") as file:
+            file.truncate(1 << 30)
+            file.seek(1 << 29)
+            file.write(os.urandom(256 << 20))
+        holder = self.start("import", "-q", "big", "/big")
+        lock = self.path("lake/LOCK")
+        while str(holder.pid) not in open(lock).read():  # it holds the lake from here to its end
+            self.assertIsNone(holder.poll())
+        holder.send_signal(signal.SIGSTOP)
+        for args in (["mkdir", "/x"], ["mount", self.path("mnt")]):
             os.makedirs(self.path("mnt"), exist_ok=True)
-            self.fails(4, *args, says=[str(holder.pid), "tarn cat /big"])
+            self.fails(4, *args, says=[str(holder.pid), "tarn import -q big /big"])
         doctor = {f["what"]: f for f in self.ok("doctor", "--json").json}
         self.assertIn(str(holder.pid), doctor["lake"]["detail"])
         self.ok("dump")
+        self.assertEqual(self.lines("ls", "/"), ["before"])  # reading needs no lock, and sees no half of an import
         holder.kill()
         holder.communicate()
         self.ok("ls", "/")
@@ -125,7 +132,8 @@ class Permissions(LakeCase):
         os.chmod(self.dir, 0o755)
         self.fails(1, "init", "sub/lake", prefix=self.NOBODY)
         self.fails(1, "--lake", self.path("new"), "init", says=self.path("new"), prefix=self.NOBODY)
-        self.fails(1, "ls", "/", says=self.lake, prefix=self.NOBODY)
+        self.ok("ls", "/", prefix=self.NOBODY)  # reading writes nothing
+        self.fails(1, "mkdir", "/x", says=self.lake, prefix=self.NOBODY)
         self.assertFalse(os.path.exists(self.path("new")))
 
     def test_unreadable_source_imports_nothing(self):

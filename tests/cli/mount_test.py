@@ -49,7 +49,9 @@ class Mounted(LakeCase):
         self.addCleanup(self._release)
 
     def _release(self):
-        if os.path.ismount(self.mnt):
+        with open("/proc/self/mountinfo", encoding="utf-8") as mounts:  # also one whose process is dead
+            mounted = f" {self.mnt} " in mounts.read()
+        if mounted:
             self.tarn("umount", self.mnt)
 
     def mount(self, *args):

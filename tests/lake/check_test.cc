@@ -119,8 +119,14 @@ TEST_F(CheckTest, DirectoriesInACircle) {
   Delete("meta", NameKey(kEntryRow, kRootIno, "a"));
   Put("meta", NameKey(kEntryRow, b, "a"), Encode(Entry{a, 0040000}));
   Edit(a, [b](Inode* inode) { inode->parent = b; });
-  Edit(b, [](Inode* inode) { inode->nlink = 3; inode->size = 1; });
-  Edit(kRootIno, [](Inode* inode) { inode->nlink = 3; inode->size = 1; });
+  Edit(b, [](Inode* inode) {
+    inode->nlink = 3;
+    inode->size = 1;
+  });
+  Edit(kRootIno, [](Inode* inode) {
+    inode->nlink = 3;
+    inode->size = 1;
+  });
   ExpectProblem("following its parents never ends at a root");
 }
 

@@ -182,7 +182,9 @@ TEST_F(ContentTest, PunchHoles) {
   EXPECT_EQ(Stat(f).blocks, 0u);
   const Ino s = File(kRootIno, "s", "0123456789");
   ASSERT_OK(lake_->PunchHole(s, 2, 3));
-  EXPECT_EQ(Content(s), std::string("01\0\0\0""56789", 10));
+  EXPECT_EQ(Content(s), std::string("01\0\0\0"
+                                    "56789",
+                                    10));
   EXPECT_ERRNO(EISDIR, lake_->PunchHole(kRootIno, 0, 1));
 }
 

@@ -150,8 +150,10 @@ class Workload {
     const Ino dir = AnyDir(), other = AnyDir();
     const std::string name = Taken(dir), new_name = AnyName();
     switch (random_.Below(12)) {
-      case 0: case 1: return AddFile();
-      case 2: case 3: return WriteAny();
+      case 0:
+      case 1: return AddFile();
+      case 2:
+      case 3: return WriteAny();
       case 4: return TruncateAny();
       case 5: {
         if (model_.nodes().at(dir).entries.contains(new_name)) return;
@@ -246,10 +248,9 @@ TEST_P(CrashTest, EveryEffectOfAWorkload) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, CrashTest,
-                         ::testing::Values(CrashMode::kProcessKill, CrashMode::kDropUnsynced,
-                                           CrashMode::kTornSubset),
+                         ::testing::Values(CrashMode::kProcessKill, CrashMode::kDropUnsynced, CrashMode::kTornSubset),
                          [](const auto& mode) -> std::string {
-                           return mode.param == CrashMode::kProcessKill     ? "Kill"
+                           return mode.param == CrashMode::kProcessKill    ? "Kill"
                                   : mode.param == CrashMode::kDropUnsynced ? "DropUnsynced"
                                                                            : "TornSubset";
                          });

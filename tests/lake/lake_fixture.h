@@ -14,21 +14,21 @@
 
 namespace tarn::lake {
 
-#define ASSERT_OK(expr)                                    \
-  do {                                                     \
-    const ::tarn::Status assert_status_ = (expr);          \
+#define ASSERT_OK(expr)                                            \
+  do {                                                             \
+    const ::tarn::Status assert_status_ = (expr);                  \
     ASSERT_TRUE(assert_status_.ok()) << assert_status_.ToString(); \
   } while (0)
-#define EXPECT_OK(expr)                                    \
-  do {                                                     \
-    const ::tarn::Status expect_status_ = (expr);          \
+#define EXPECT_OK(expr)                                            \
+  do {                                                             \
+    const ::tarn::Status expect_status_ = (expr);                  \
     EXPECT_TRUE(expect_status_.ok()) << expect_status_.ToString(); \
   } while (0)
-#define EXPECT_ERRNO(number, expr)                                                                  \
-  do {                                                                                              \
-    const ::tarn::Status errno_status_ = (expr);                                                    \
-    EXPECT_EQ(number, errno_status_.os_error()) << errno_status_.ToString();                        \
-    EXPECT_FALSE(errno_status_.message().empty());                                                  \
+#define EXPECT_ERRNO(number, expr)                                           \
+  do {                                                                       \
+    const ::tarn::Status errno_status_ = (expr);                             \
+    EXPECT_EQ(number, errno_status_.os_error()) << errno_status_.ToString(); \
+    EXPECT_FALSE(errno_status_.message().empty());                           \
   } while (0)
 
 // A clock that stands where the test puts it.

@@ -64,7 +64,9 @@ class Session : public LakeFixture {
     return random_.OneIn(6) ? std::string(size, '\0') : Pattern(size, random_.Below(4));
   }
   template <typename T>
-  static int Errno(const Result<T>& result) { return Errno(result.status()); }
+  static int Errno(const Result<T>& result) {
+    return Errno(result.status());
+  }
   static int Errno(const Status& status) {
     EXPECT_TRUE(status.ok() || status.os_error() != 0) << status.ToString();
     return status.os_error();
