@@ -21,9 +21,6 @@ constexpr uint32_t kVersion = 1;
 constexpr size_t kHeaderBytes = 8 + 4;  // magic, version
 constexpr size_t kChecksumBytes = 8;
 constexpr size_t kStoreIdBytes = 16;
-// Levels grow geometrically, so 64 hold more than any device; the bound keeps hostile levels from becoming
-// huge arrays.
-constexpr uint32_t kMaxLevel = 63;
 
 // Stored on disk: never renumber. Tags up to kLastScalar occur exactly once, the others any number of times.
 enum Tag : uint64_t {

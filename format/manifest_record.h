@@ -15,6 +15,10 @@
 
 namespace tarn {
 
+// Levels grow geometrically, so 64 hold more than any device; the bound keeps hostile levels from becoming
+// huge arrays.
+inline constexpr uint32_t kMaxLevel = 63;
+
 struct ManifestTable {
   uint32_t family = 0;
   uint32_t level = 0;

@@ -1,7 +1,7 @@
 // RangeTombstones: which sequences deleted which key ranges, as a set that answers in O(log n).
 //
 // Overlapping tombstones are cut into *fragments*: disjoint ranges, each with the descending list of sequences
-// that delete all of it. The set is immutable once built; a memtable that gains one builds a new set.
+// that delete all of it. The set is immutable once built; a memtable keeps several (kernel/mem_set.h).
 #pragma once
 
 #include <memory>

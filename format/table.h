@@ -103,6 +103,11 @@ class TableProbe {
   std::string_view value() const { return value_; }  // lives as long as value_block()
   const BlockRef& value_block() const { return value_block_; }
   bool filtered() const { return filtered_; }  // the filter said no
+  // Lets go of the value's block. value() is gone.
+  void Release() {
+    value_ = {};
+    value_block_.reset();
+  }
 
  private:
   enum class Stage : uint8_t { kFilter, kTopIndex, kIndex, kData, kDone };

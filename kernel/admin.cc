@@ -90,7 +90,7 @@ Result<ColumnFamily> Engine::FindFamily(std::string_view name) {
 Status Engine::DropFamily(ColumnFamily family) {
   TARN_TRY(Writable());
   if (family.id == 0) return Status::Invalid("the default column family cannot be dropped");
-  return writes_->Exclusive([&] {
+  TARN_TRY(writes_->Exclusive([&] {
     return store_->Edit([&](ManifestRecord* delta, const ManifestState& state) {
       if (!state.families().contains(family.id)) return store_->UnknownFamily(family.id);
       delta->families_dropped.push_back(family.id);
@@ -99,7 +99,9 @@ Status Engine::DropFamily(ColumnFamily family) {
       }
       return Status();
     });
-  });
+  }));
+  background_->Kick();  // writers need not pay for its debt any more
+  return {};
 }
 
 std::unique_ptr<Snapshot> Engine::GetSnapshot() {
@@ -136,12 +138,8 @@ Status Engine::DropNamedSnapshot(std::string_view name) {
 
 Result<std::unique_ptr<Snapshot>> Engine::OpenNamedSnapshot(std::string_view name) {
   TARN_TRY(Usable());
-  for (const NamedSnapshot& snapshot : store_->NamedSnapshots()) {
-    if (snapshot.name != name) continue;
-    store_->RegisterSnapshotAt(snapshot.sequence);
-    return std::unique_ptr<Snapshot>(std::make_unique<HeldSnapshot>(*store_, snapshot.sequence));
-  }
-  return Status::NotFound("no snapshot \"" + std::string(name) + "\"");
+  TARN_ASSIGN(const Sequence sequence, store_->RegisterNamedSnapshot(name));
+  return std::unique_ptr<Snapshot>(std::make_unique<HeldSnapshot>(*store_, sequence));
 }
 
 Status Engine::Flush() {
@@ -161,7 +159,10 @@ Status Engine::Checkpoint(Backend& target) {
   if (!there.blobs.empty())
     return Status::Invalid("the target of a checkpoint must be empty; it holds " + there.blobs[0].name);
   std::shared_ptr<const ReadView> pinned;  // keeps every table of the record on disk
-  const ManifestRecord record = store_->FullRecord(&pinned);
+  ManifestRecord record = store_->FullRecord(&pinned);
+  // A snapshot that was made after the flush is not of this moment: the copy lacks changes that it sees, and would
+  // give their sequences to others.
+  std::erase_if(record.snapshots_added, [&](const auto& made) { return made.sequence > record.last_sequence; });
   for (const ManifestTable& table : record.tables_added) {
     TARN_TRY(CopyBlob(*store_->parts.backend, target, TableBlobName(table.meta.number)));
   }
@@ -172,12 +173,22 @@ Status Engine::Checkpoint(Backend& target) {
 
 Status Engine::Verify() {
   TARN_TRY(Usable());
+  // Past the block cache and past what open tables keep: a copy in memory says nothing about the device.
+  Backend& backend = *store_->parts.backend;
+  BlockCache nothing(&store_->budget);
+  ReadEngine device(backend, nothing, store_->stats);
   const std::shared_ptr<const ReadView> view = store_->Pin().view;
   for (const auto& [id, family] : view->version->families) {
     for (const RunRef& run : family->runs) {
       for (const auto& handle : run->tables) {
-        TARN_ASSIGN(const Table* table, handle->Get());
-        ScanSource source(*store_->reader, false);
+        ScanSource source(device, false);
+        if (store_->settings.read_only) {  // the live writer may have deleted the name; the open table still reads
+          TARN_ASSIGN(const Table* table, handle->Get());
+          TARN_TRY(table->Verify(source));
+          continue;
+        }
+        const TableMeta& meta = handle->meta();
+        TARN_ASSIGN(auto table, Table::Open(backend, store_->store_id(), meta.number, meta.file_bytes));
         TARN_TRY(table->Verify(source));
       }
     }

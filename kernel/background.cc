@@ -40,20 +40,11 @@ MergeSpec NewSpec(Store& store, bool bottom) {
 // Writes the oldest memtable set into tables, one family after the other, and publishes them as one step.
 class Background::FlushTask {
  public:
-  FlushTask(Background& owner, std::shared_ptr<const ReadView> view) : owner_(owner), mem_(view->mems.back()) {
-    for (const auto& [id, part] : mem_->families()) {
-      const FamilyVersion* family = view->version->Find(id);
-      if (part->empty() || family == nullptr) continue;
-      MergeSpec spec = NewSpec(owner.store_, family->runs.empty());
-      spec.table = owner.store_.TableOptionsFor(false);
-      spec.inputs.push_back(part->table().NewCursor());
-      spec.tombstones = part->tombstones()->Clip("", "");
-      jobs_.emplace_back(id, std::make_unique<MergeJob>(*owner.store_.parts.backend, std::move(spec)));
-    }
-  }
+  explicit FlushTask(Background& owner) : owner_(owner) {}
 
   bool Step() {
     if (owner_.stopping()) return End({}, true);
+    if (mem_ == nullptr) Prepare();
     while (at_ < jobs_.size()) {
       if (jobs_[at_].second->Step(kQuantumBytes)) return true;
       if (const Status status = jobs_[at_].second->status(); !status.ok()) {
@@ -62,10 +53,26 @@ class Background::FlushTask {
       }
       ++at_;
     }
-    return End(Publish(), false);
+    const Status published = Publish();
+    return End(published, !published.ok() && !owner_.store_.failed());
   }
 
  private:
+  // Not in the constructor: that runs on the writer's thread.
+  void Prepare() {
+    Store& store = owner_.store_;
+    const std::shared_ptr<const ReadView> view = store.Pin().view;
+    mem_ = view->mems.back();
+    for (const auto& [id, part] : mem_->families()) {
+      const FamilyVersion* family = view->version->Find(id);
+      if (part->empty() || family == nullptr) continue;
+      MergeSpec spec = NewSpec(store, family->runs.empty());
+      spec.table = store.TableOptionsFor(false);
+      spec.inputs.push_back(part->table().NewCursor());
+      spec.tombstones = part->all_tombstones();
+      jobs_.emplace_back(id, std::make_unique<MergeJob>(*store.parts.backend, std::move(spec)));
+    }
+  }
   Status Publish() {
     uint64_t first_wal = 0;
     std::vector<TableMeta> unwanted;
@@ -94,9 +101,13 @@ class Background::FlushTask {
       for (const TableMeta& meta : job->outputs()) stats.Add(Counter::kFlushBytes, meta.file_bytes);
       stats.Add(Counter::kEntriesDropped, job->entries_dropped());
     }
-    return owner_.hooks_.release_wal(first_wal);
+    // The flush is done also when a segment could not be deleted: the log tries again after the next flush.
+    const Status released = owner_.hooks_.release_wal(first_wal);
+    (void)released;
+    return {};
   }
-  // Lets go of everything before it reports, because the store may be closed as soon as it has.
+  // Lets go of everything before it reports, because the store may be closed as soon as it has. `abandon`: no
+  // record names the outputs. When that is in doubt they stay for recovery to decide.
   bool End(Status status, bool abandon) {
     for (auto& [family, job] : jobs_) {
       if (abandon) BuryAll(owner_.store_, job->outputs());
@@ -133,7 +144,8 @@ class Background::CompactTask {
     }
     if (job_->Step(kQuantumBytes)) return true;
     if (!job_->status().ok()) return End(job_->status(), true);
-    return End(Publish(), false);
+    const Status published = Publish();
+    return End(published, !published.ok() && !owner_.store_.failed());
   }
 
  private:
@@ -176,7 +188,7 @@ class Background::CompactTask {
     for (const TableMeta& meta : job_->outputs()) stats.Add(Counter::kCompactionWriteBytes, meta.file_bytes);
     return {};
   }
-  // By value: the status may be the job's own, which is freed here.
+  // As FlushTask::End. By value: the status may be the job's own, which is freed here.
   bool End(Status status, bool abandon) {
     if (abandon && job_ != nullptr) BuryAll(owner_.store_, job_->outputs());
     job_.reset();  // lets go of cursors and, with the inputs, of tables that are obsolete now
@@ -197,30 +209,29 @@ class Background::CompactTask {
 Background::Background(Store& store, Hooks hooks) : store_(store), hooks_(std::move(hooks)) {}
 
 void Background::Kick() {
-  UpdatePressure();
   MutexLock lock(mutex_);
+  UpdatePressure();
   StartFlush();
   StartCompactions();
 }
 
 void Background::StartFlush() {
-  if (flushing_ || stopping() || store_.failed()) return;
-  std::shared_ptr<const ReadView> view = store_.Pin().view;
-  if (view->mems.size() < 2) return;
+  if (flushing_ || stopping() || store_.failed() || Waiting(store_) == 0) return;
   flushing_ = true;
-  auto task = std::make_shared<FlushTask>(*this, std::move(view));
+  auto task = std::make_shared<FlushTask>(*this);
   store_.parts.scheduler->Submit(Scheduler::Lane::kFlush, [task] { return task->Step(); });
 }
 
 void Background::FlushDone(const Status& status) {
   store_.SweepGraveyard();
-  UpdatePressure();
   MutexLock lock(mutex_);
+  UpdatePressure();
   flushing_ = false;
   ++flush_attempts_;
   flush_status_ = status;
+  flushed_before_ = store_.Pin().view->mems.back()->first_wal();
   if (status.ok()) {
-    compaction_status_ = {};  // a compaction that failed may be tried again on the new shape
+    if (!manual_) compaction_status_ = {};  // a compaction that failed may be tried again on the new shape
     StartFlush();
     StartCompactions();
   }
@@ -228,7 +239,7 @@ void Background::FlushDone(const Status& status) {
 }
 
 void Background::StartCompactions() {
-  if (stopping() || store_.failed() || manual_ > 0 || !compaction_status_.ok()) return;
+  if (stopping() || store_.failed() || manual_ || !compaction_status_.ok()) return;
   const std::shared_ptr<const Version> version = store_.Pin().view->version;
   while (compactions_ < store_.settings.background_threads && StartCompaction(*version)) {
   }
@@ -250,7 +261,7 @@ bool Background::StartCompaction(const Version& version) {
 }
 
 // Refuses a plan that would break the order of ages: its inputs are contiguous in age, its output is not deeper
-// than any older run, and it shares no level with a running compaction.
+// than any older run, and it shares no level with a running compaction. Nor deeper than a manifest can say.
 void Background::Launch(uint32_t family, const CompactionPlan& plan, const Version& version) {
   const std::vector<RunRef>& runs = version.Find(family)->runs;
   std::set<uint64_t> wanted;
@@ -261,6 +272,7 @@ void Background::Launch(uint32_t family, const CompactionPlan& plan, const Versi
   std::vector<RunRef> inputs(begin, end);
   if (inputs.empty() || inputs.size() != wanted.size() || plan.output_level < inputs.back()->level) return;
   if (end != runs.end() && (*end)->level < plan.output_level) return;
+  if (plan.output_level > kMaxLevel) return;
   std::set<FamilyLevel> levels = {{family, plan.output_level}};
   for (const RunRef& run : inputs) levels.insert({family, run->level});
   for (const FamilyLevel& level : levels) {
@@ -275,8 +287,8 @@ void Background::Launch(uint32_t family, const CompactionPlan& plan, const Versi
 
 void Background::CompactionDone(const std::vector<FamilyLevel>& levels, const Status& status) {
   store_.SweepGraveyard();
-  UpdatePressure();
   MutexLock lock(mutex_);
+  UpdatePressure();
   for (const FamilyLevel& level : levels) busy_.erase(level);
   --compactions_;
   compaction_status_ = status;
@@ -302,58 +314,63 @@ Status Background::WaitForRoom() {
   const uint64_t attempts = flush_attempts_;
   StartFlush();
   store_.parts.scheduler->Await(mutex_.native(), [&]() NO_THREAD_SAFETY_ANALYSIS {
-    return !MemoryIsShort() || store_.failed() || stopping() || (flush_attempts_ > attempts && !flush_status_.ok());
+    return !MemoryIsShort() || Halted() || (flush_attempts_ > attempts && !flush_status_.ok());
   });
-  TARN_TRY(store_.error());
-  return MemoryIsShort() ? flush_status_ : Status();
+  if (!MemoryIsShort()) return {};
+  TARN_TRY(WhyHalted());
+  return flush_status_;
 }
 
 Status Background::WaitForFlushes() {
+  // Sets that writers start from here on are not waited for, or there would be no end under steady writes.
+  const uint64_t first_unwanted = store_.Pin().view->mems.front()->first_wal();
   MutexLock lock(mutex_);
   const uint64_t attempts = flush_attempts_;
+  const auto done = [&]() NO_THREAD_SAFETY_ANALYSIS {
+    return flushed_before_ >= first_unwanted || (Waiting(store_) == 0 && !flushing_);
+  };
   StartFlush();
   store_.parts.scheduler->Await(mutex_.native(), [&]() NO_THREAD_SAFETY_ANALYSIS {
-    return (Waiting(store_) == 0 && !flushing_) || store_.failed() || stopping() ||
-           (flush_attempts_ > attempts && !flush_status_.ok());
+    return done() || Halted() || (flush_attempts_ > attempts && !flush_status_.ok());
   });
-  TARN_TRY(store_.error());
-  return Waiting(store_) == 0 ? Status() : flush_status_;
+  if (done()) return {};
+  TARN_TRY(WhyHalted());
+  return flush_status_;
 }
 
-Status Background::WaitForCompactions() {
-  MutexLock lock(mutex_);
-  StartCompactions();
-  store_.parts.scheduler->Await(mutex_.native(), [&]() NO_THREAD_SAFETY_ANALYSIS {
-    return compactions_ == 0 || store_.failed() || stopping();
-  });
+bool Background::Halted() const { return store_.failed() || stopping(); }
+
+Status Background::WhyHalted() const {
   TARN_TRY(store_.error());
-  return compaction_status_;
+  return stopping() ? Status::Invalid("the store was closed meanwhile; open it again") : Status();
 }
 
 Status Background::CompactAll() {
-  std::vector<uint32_t> families;
-  const std::shared_ptr<const ReadView> view = store_.Pin().view;
-  for (const auto& [id, family] : view->version->families) families.push_back(id);
   {
     MutexLock lock(mutex_);
-    ++manual_;
+    const auto my_turn = [&]() NO_THREAD_SAFETY_ANALYSIS { return !manual_ || Halted(); };
+    store_.parts.scheduler->Await(mutex_.native(), my_turn);
+    TARN_TRY(WhyHalted());
+    manual_ = true;
   }
   Status status;
-  for (uint32_t family : families) {
-    status = CompactFamily(family);
+  const std::shared_ptr<const Version> version = store_.Pin().view->version;
+  for (const auto& [id, family] : version->families) {
+    status = CompactFamily(id);
     if (!status.ok()) break;
   }
   MutexLock lock(mutex_);
-  --manual_;
+  manual_ = false;
   StartCompactions();
+  store_.parts.scheduler->Notify();
   return status;
 }
 
 Status Background::CompactFamily(uint32_t family) {
   MutexLock lock(mutex_);
-  const auto idle = [&]() NO_THREAD_SAFETY_ANALYSIS { return compactions_ == 0 || store_.failed() || stopping(); };
+  const auto idle = [&]() NO_THREAD_SAFETY_ANALYSIS { return compactions_ == 0 || Halted(); };
   store_.parts.scheduler->Await(mutex_.native(), idle);
-  TARN_TRY(store_.error());
+  TARN_TRY(WhyHalted());
   const std::shared_ptr<const Version> version = store_.Pin().view->version;
   const FamilyVersion* now = version->Find(family);
   if (now == nullptr || now->runs.empty()) return {};
@@ -363,7 +380,7 @@ Status Background::CompactFamily(uint32_t family) {
   compaction_status_ = {};
   Launch(family, plan, *version);
   store_.parts.scheduler->Await(mutex_.native(), idle);
-  TARN_TRY(store_.error());
+  TARN_TRY(WhyHalted());
   return compaction_status_;
 }
 

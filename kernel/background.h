@@ -11,8 +11,8 @@
 //   3. A full device stops nothing for good: a flush that finds no space keeps its memtables and is tried again
 //      when the next writer needs room. Any other error of the write side fails the store.
 //
-// Threads: any may call; the work itself runs on scheduler threads. Lock order: mutex_ is released before the
-// store's locks are taken.
+// Threads: any may call; the work itself runs on scheduler threads. Lock order: under mutex_ only the view is
+// looked at (Store::view_mutex_) and the policy asked; nothing under it waits for the device.
 #pragma once
 
 #include <functional>
@@ -38,11 +38,10 @@ class Background {
   void Kick() EXCLUDES(mutex_);
   // Until memtables take no more than their share of memory.
   Status WaitForRoom() EXCLUDES(mutex_);
-  // Until every memtable set but the active one is in tables.
+  // Until every memtable set older than the active one is in tables.
   Status WaitForFlushes() EXCLUDES(mutex_);
-  // Until the policy wants nothing more.
-  Status WaitForCompactions() EXCLUDES(mutex_);
-  // Merges all runs of each family into one at the deepest level, dropping all that no snapshot sees.
+  // Merges all runs of each family into one at the deepest level, dropping all that no snapshot sees. One caller
+  // after the other.
   Status CompactAll() EXCLUDES(mutex_);
   // Starts nothing new and waits for what runs (it is abandoned at its next quantum).
   void Stop() EXCLUDES(mutex_);
@@ -62,8 +61,10 @@ class Background {
   void Launch(uint32_t family, const CompactionPlan& plan, const Version& version) REQUIRES(mutex_);
   void FlushDone(const Status& status) EXCLUDES(mutex_);
   void CompactionDone(const std::vector<FamilyLevel>& levels, const Status& status) EXCLUDES(mutex_);
-  void UpdatePressure() EXCLUDES(mutex_);
+  void UpdatePressure() REQUIRES(mutex_);  // so that the last one to set it has seen the newest view
   bool MemoryIsShort() const;
+  bool Halted() const;       // nothing will be started any more
+  Status WhyHalted() const;  // OK when it is not
   Status CompactFamily(uint32_t family) EXCLUDES(mutex_);
 
   Store& store_;
@@ -73,8 +74,10 @@ class Background {
   bool flushing_ GUARDED_BY(mutex_) = false;
   uint64_t flush_attempts_ GUARDED_BY(mutex_) = 0;
   Status flush_status_ GUARDED_BY(mutex_);  // of the last attempt
+  // After the last flush: the first log segment of the oldest memtables.
+  uint64_t flushed_before_ GUARDED_BY(mutex_) = 0;
   uint32_t compactions_ GUARDED_BY(mutex_) = 0;
-  uint32_t manual_ GUARDED_BY(mutex_) = 0;       // manual compactions under way: nothing else is started
+  bool manual_ GUARDED_BY(mutex_) = false;       // a manual compaction is under way: nothing else is started
   Status compaction_status_ GUARDED_BY(mutex_);  // of the last one
   std::set<FamilyLevel> busy_ GUARDED_BY(mutex_);
 };

@@ -68,7 +68,10 @@ Status DB::Get(ColumnFamily family, std::string_view key, std::string* value, co
 std::vector<Status> DB::MultiGet(ColumnFamily family, const std::vector<std::string_view>& keys,
                                  std::vector<std::string>* values, const ReadOptions& options) {
   const Status usable = engine_->Usable();
-  if (!usable.ok()) return std::vector<Status>(keys.size(), usable);
+  if (!usable.ok()) {
+    values->resize(keys.size());
+    return std::vector<Status>(keys.size(), usable);
+  }
   return kernel::MultiGet(engine_->store(), family, keys, options.snapshot, values);
 }
 std::unique_ptr<Iterator> DB::NewIterator(ColumnFamily family, const ReadOptions& options) {

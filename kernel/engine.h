@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "kernel/background.h"
 #include "kernel/store.h"
 #include "kernel/write_path.h"
@@ -53,6 +54,7 @@ class Engine {
  private:
   Engine() = default;
   Status OpenReadOnly();
+  bool MovedOn() const;
   Status OpenForWriting();
   Status LoadOrCreate();
   Result<WalReplayEnd> ReplayLog(MemSet* mem);
@@ -68,7 +70,8 @@ class Engine {
   std::unique_ptr<WritePath> writes_;       // null on a read-only store
   std::unique_ptr<Background> background_;  // null on a read-only store
   std::atomic<bool> closed_{false};
-  Status close_status_;
+  Mutex close_mutex_;  // guards: the closing; taken first of all, so a second Close() waits for the first
+  Status close_status_ GUARDED_BY(close_mutex_);
 };
 
 }  // namespace tarn::kernel

@@ -109,8 +109,12 @@ Status Manifest::Put(const ManifestRecord& record) {
   const Result<PutOutcome> outcome = backend_.PutIfAbsent(ManifestBlobName(record.number), bytes);
   if (outcome.ok() && *outcome == PutOutcome::kCreated) return {};
   if (!outcome.ok()) {
-    // A full device refused the bytes before the name existed, so nothing is in doubt: the step may be retried.
-    if (outcome.status().code() == Code::kNoSpace) return outcome.status();
+    // A full device refused the bytes. Unless it kept the name nevertheless nothing is in doubt: the step may be
+    // retried.
+    if (outcome.status().code() == Code::kNoSpace &&
+        backend_.Open(ManifestBlobName(record.number)).status().code() == Code::kNotFound) {
+      return outcome.status();
+    }
     broken_ = outcome.status().Annotate("publishing " + ManifestBlobName(record.number) +
                                         " failed, so the store is read-only; mend the cause and reopen it");
     return broken_;

@@ -40,6 +40,8 @@ class Manifest {
   }
 
   const ManifestState& state() const { return state_; }
+  // Not OK after a publish whose outcome is in doubt (invariant 4). Other failed publishes changed nothing.
+  const Status& broken() const { return broken_; }
 
  private:
   Result<uint64_t> NewestNumber();

@@ -1,29 +1,46 @@
 #include "kernel/mem_set.h"
 
+#include <algorithm>
+
 namespace tarn::kernel {
 
 void FamilyMem::Add(Kind kind, Sequence sequence, std::string_view key, std::string_view value) {
-  if (kind != Kind::kRangeDelete) {
-    table_->Add(key, sequence, kind, value);
-    entries_.fetch_add(1, std::memory_order_relaxed);
-    return;
-  }
-  {
-    MutexLock lock(mutex_);
-    list_.push_back({std::string(key), std::string(value), sequence});
-    built_ = nullptr;
-  }
-  // Twice the bytes: once in the list, once in the fragments.
-  tombstone_bytes_.fetch_add(2 * (sizeof(RangeTombstone) + key.size() + value.size()), std::memory_order_relaxed);
-  tombstone_count_.fetch_add(1, std::memory_order_release);
+  if (kind == Kind::kRangeDelete) return AddTombstone({std::string(key), std::string(value), sequence});
+  table_->Add(key, sequence, kind, value);
+  entries_.fetch_add(1, std::memory_order_relaxed);
 }
 
-std::shared_ptr<const RangeTombstones> FamilyMem::tombstones() const {
-  static const auto kNone = std::make_shared<const RangeTombstones>();
-  if (!has_tombstones()) return kNone;
+// As a binary counter carries: the newest sets of 1, 2, 4, ... tombstones become one.
+void FamilyMem::AddTombstone(RangeTombstone tombstone) {
+  size_t bytes = tombstone_bytes_.load(std::memory_order_relaxed);
+  bytes += sizeof(RangeTombstone) + tombstone.begin.capacity() + tombstone.end.capacity();
+  list_.push_back(std::move(tombstone));
+  auto sets = std::make_shared<TombstoneSets>(*tombstones());
+  size_t size = 1;
+  for (; list_.size() % (2 * size) == 0; size *= 2) {
+    bytes -= sets->back()->memory_bytes();
+    sets->pop_back();
+  }
+  sets->push_back(std::make_shared<const RangeTombstones>(
+      std::vector<RangeTombstone>(list_.end() - static_cast<ptrdiff_t>(size), list_.end())));
+  tombstone_bytes_.store(bytes + sets->back()->memory_bytes(), std::memory_order_relaxed);
+  {
+    MutexLock lock(mutex_);
+    sets_ = std::move(sets);
+  }
+  tombstone_count_.store(list_.size(), std::memory_order_release);
+}
+
+std::shared_ptr<const TombstoneSets> FamilyMem::tombstones() const {
   MutexLock lock(mutex_);
-  if (built_ == nullptr) built_ = std::make_shared<const RangeTombstones>(list_);
-  return built_;
+  return sets_;
+}
+
+Sequence FamilyMem::NewestCover(std::string_view user_key, Sequence snapshot) const {
+  if (!has_tombstones()) return 0;
+  Sequence newest = 0;
+  for (const auto& set : *tombstones()) newest = std::max(newest, set->NewestCover(user_key, snapshot));
+  return newest;
 }
 
 size_t FamilyMem::memory_bytes() const {

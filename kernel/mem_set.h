@@ -20,28 +20,39 @@
 
 namespace tarn::kernel {
 
-// One family's part: the strategy's memtable, and the range tombstones beside it.
+// Range tombstones of one memtable. A key may be covered in several of them.
+using TombstoneSets = std::vector<std::shared_ptr<const RangeTombstones>>;
+
+// One family's part: the strategy's memtable, and the range tombstones beside it. These are kept as sets whose
+// sizes are the powers of two that add up to their number, so that n tombstones cost n log n to add, one by one
+// with reads in between, and a read looks into log n sets.
 class FamilyMem {
  public:
   explicit FamilyMem(std::unique_ptr<Memtable> table) : table_(std::move(table)) {}
 
   void Add(Kind kind, Sequence sequence, std::string_view key, std::string_view value);
   const Memtable& table() const { return *table_; }
-  // The tombstones added so far; never null. A set that was handed out does not change.
-  std::shared_ptr<const RangeTombstones> tombstones() const EXCLUDES(mutex_);
+  // The tombstones added so far; never null. What was handed out does not change.
+  std::shared_ptr<const TombstoneSets> tombstones() const EXCLUDES(mutex_);
+  // The newest of them, as of the snapshot, that deletes the key; 0 = none.
+  Sequence NewestCover(std::string_view user_key, Sequence snapshot) const;
+  // As they were added. REQUIRES: nothing is added any more.
+  const std::vector<RangeTombstone>& all_tombstones() const { return list_; }
   bool has_tombstones() const { return tombstone_count_.load(std::memory_order_acquire) > 0; }
   uint64_t entries() const { return entries_.load(std::memory_order_relaxed); }
   size_t memory_bytes() const;
   bool empty() const { return entries() == 0 && !has_tombstones(); }
 
  private:
+  void AddTombstone(RangeTombstone tombstone);
+
   const std::unique_ptr<Memtable> table_;
   std::atomic<uint64_t> entries_{0};
   std::atomic<uint64_t> tombstone_count_{0};
   std::atomic<size_t> tombstone_bytes_{0};
-  mutable Mutex mutex_;  // guards: the list of tombstones and the set built from it
-  std::vector<RangeTombstone> list_ GUARDED_BY(mutex_);
-  mutable std::shared_ptr<const RangeTombstones> built_ GUARDED_BY(mutex_);  // null: list_ has grown since
+  std::vector<RangeTombstone> list_;  // the writer's, then the flush's
+  mutable Mutex mutex_;               // guards: which sets are current
+  std::shared_ptr<const TombstoneSets> sets_ GUARDED_BY(mutex_) = std::make_shared<TombstoneSets>();
 };
 
 class MemSet {

@@ -56,10 +56,15 @@ Result<std::unique_ptr<Engine>> Engine::Open(const Settings& settings, Component
     engine->store_ = std::make_unique<Store>(settings, parts);
     const Status opened = settings.read_only ? engine->OpenReadOnly() : engine->OpenForWriting();
     if (opened.ok()) return engine;
-    // A live writer may have removed what this attempt was about to read.
-    const bool moved = settings.read_only && opened.code() == Code::kNotFound && attempt < kReadOnlyAttempts;
-    if (!moved || !engine->store_->manifest_for_open().Load().ok()) return opened;
+    if (!settings.read_only || attempt == kReadOnlyAttempts || !engine->MovedOn()) return opened;
   }
+}
+
+// Whether a live writer has published since this read-only attempt looked. Then the error, whatever it says, may
+// just be that tables or log segments were deleted under its hands.
+bool Engine::MovedOn() const {
+  Manifest now(*store_->parts.backend);
+  return now.Load().ok() && now.state().last().number != store_->manifest_for_open().state().last().number;
 }
 
 std::string Engine::HolderLine() const {
@@ -96,7 +101,7 @@ Status Engine::OpenReadOnly() {
   Manifest again(*store_->parts.backend);
   TARN_TRY(again.Load());
   if (again.state().last().first_wal != last.first_wal)
-    return Status::NotFound("the store moved on while it was read");
+    return Status::Unavailable("the store's writer moved on while it was read; open it again");
   return {};
 }
 
@@ -115,6 +120,7 @@ Status Engine::OpenForWriting() {
   auto recovered = NewMemSet(last.first_wal);
   recovered->set_last_sequence(last.last_sequence);
   TARN_ASSIGN(const WalReplayEnd end, ReplayLog(recovered.get()));
+  recovered->ChargeGrowth();
   TARN_TRY(store_->InstallManifest(recovered));
   TARN_TRY(RemoveOrphans());
   store_->Show(std::max(last.last_sequence, recovered->last_sequence()));
@@ -174,7 +180,7 @@ Status Engine::SaveRecovered(std::shared_ptr<MemSet> recovered, uint64_t next_se
     if (part->empty()) continue;
     MergeSpec spec;
     spec.inputs.push_back(part->table().NewCursor());
-    spec.tombstones = part->tombstones()->Clip("", "");
+    spec.tombstones = part->all_tombstones();
     spec.retained = store_->Retained();
     spec.store_id = store_->store_id();
     spec.table = store_->TableOptionsFor(false);
@@ -214,6 +220,7 @@ void Engine::StartWriting(std::unique_ptr<WalWriter> wal) {
 }
 
 Status Engine::Close() {
+  MutexLock lock(close_mutex_);
   if (closed_.exchange(true)) return close_status_;
   if (writes_ == nullptr) return {};
   // Waits for the write in progress; later ones are refused.

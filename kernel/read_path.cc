@@ -60,7 +60,7 @@ bool PointRead::TryMemtables(const ReadView& view) {
   for (const auto& mem : view.mems) {
     const FamilyMem* family = mem->Find(family_->id);
     if (family == nullptr) continue;
-    const Sequence cover = family->has_tombstones() ? family->tombstones()->NewestCover(key_, snapshot_) : 0;
+    const Sequence cover = family->NewestCover(key_, snapshot_);
     const Memtable::Found found = family->table().Get(key_, snapshot_);
     if (Decide(found.present, found.kind, found.sequence, found.value, cover)) return true;
   }
@@ -118,7 +118,9 @@ Status Get(Store& store, ColumnFamily family, std::string_view key, const Snapsh
   if (version == nullptr) return store.UnknownFamily(family.id);
   read.Start(*pinned.view, *version, key, SnapshotOf(pinned, snapshot));
   Drive(store, read);
-  return TakeAnswer(store, read, value);
+  Status status = TakeAnswer(store, read, value);
+  read.Release();
+  return status;
 }
 
 std::vector<Status> MultiGet(Store& store, ColumnFamily family, const std::vector<std::string_view>& keys,
@@ -167,7 +169,7 @@ std::unique_ptr<Iterator> NewIterator(Store& store, ColumnFamily family, const R
   // What the cursors read, kept alive together.
   struct Pin {
     std::shared_ptr<const ReadView> view;
-    std::vector<std::shared_ptr<const RangeTombstones>> tombstones;
+    std::vector<std::shared_ptr<const TombstoneSets>> tombstones;
   };
   auto pin = std::make_shared<Pin>();
   pin->view = pinned.view;
@@ -178,7 +180,7 @@ std::unique_ptr<Iterator> NewIterator(Store& store, ColumnFamily family, const R
     if (part == nullptr || part->empty()) continue;
     inputs.push_back(part->table().NewCursor());
     pin->tombstones.push_back(part->tombstones());
-    spec.tombstones.push_back(pin->tombstones.back().get());
+    for (const auto& set : *pin->tombstones.back()) spec.tombstones.push_back(set.get());
   }
   for (const RunRef& run : version->runs) {
     inputs.push_back(NewRunCursor(run, *store.reader, options.fill_cache));

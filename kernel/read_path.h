@@ -34,7 +34,12 @@ class PointRead {
   const Status& status() const { return status_; }
   Answer answer() const { return answer_; }
   Sequence sequence() const { return sequence_; }    // of what decided; 0 when absent
-  std::string_view value() const { return value_; }  // lives as long as this read and the view
+  std::string_view value() const { return value_; }  // lives until Release or Start, and as long as the view
+  // Lets go of the value, so that a read that waits for its next use holds no block in memory.
+  void Release() {
+    value_ = {};
+    probe_.Release();
+  }
 
  private:
   bool TryMemtables(const ReadView& view);

@@ -41,7 +41,7 @@ Status Store::Edit(const EditFn& edit, const MemSet* flushed) {
   std::unordered_set<uint64_t> removed(delta.tables_removed.begin(), delta.tables_removed.end());
   const Status published = manifest_.Publish(std::move(delta));
   if (!published.ok()) {
-    if (published.code() != Code::kNoSpace) Fail(published);
+    if (published.code() != Code::kNoSpace || !manifest_.broken().ok()) Fail(published);
     return published;
   }
   stats.Add(Counter::kManifestRecords);
@@ -105,9 +105,14 @@ Sequence Store::RegisterSnapshot() {
   return sequence;
 }
 
-void Store::RegisterSnapshotAt(Sequence sequence) {
+Result<Sequence> Store::RegisterNamedSnapshot(std::string_view name) {
+  MutexLock manifest_lock(manifest_mutex_);
+  const auto& named = manifest_.state().snapshots();
+  const auto it = named.find(std::string(name));
+  if (it == named.end()) return Status::NotFound("no snapshot \"" + std::string(name) + "\"");
   MutexLock lock(snapshots_mutex_);
-  snapshots_.insert(sequence);
+  snapshots_.insert(it->second.sequence);
+  return it->second.sequence;
 }
 
 void Store::ReleaseSnapshot(Sequence sequence) {
@@ -119,8 +124,9 @@ void Store::ReleaseSnapshot(Sequence sequence) {
 
 std::vector<Sequence> Store::Retained() {
   std::set<Sequence> all;
-  for (const NamedSnapshot& snapshot : NamedSnapshots()) all.insert(snapshot.sequence);
+  MutexLock manifest_lock(manifest_mutex_);
   MutexLock lock(snapshots_mutex_);
+  for (const auto& [name, snapshot] : manifest_.state().snapshots()) all.insert(snapshot.sequence);
   all.insert(snapshots_.begin(), snapshots_.end());
   return {all.begin(), all.end()};
 }

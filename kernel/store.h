@@ -53,7 +53,9 @@ class Store {
   void PushMemSet(std::shared_ptr<MemSet> fresh) EXCLUDES(view_mutex_);
 
   // One step of the manifest: `edit` fills the delta (its scalars are set) and may refuse; then the record is
-  // published, and the view moves to the new version, leaving out `flushed` if it is given.
+  // published, and the view moves to the new version, leaving out `flushed` if it is given. An error that leaves
+  // the store healthy (a refusal, a full device) means that nothing was published; when that is in doubt the store
+  // has failed.
   using EditFn = std::function<Status(ManifestRecord* delta, const ManifestState& state)>;
   Status Edit(const EditFn& edit, const MemSet* flushed = nullptr) EXCLUDES(manifest_mutex_, view_mutex_);
   // For opening: the manifest before anyone else can use it.
@@ -67,9 +69,11 @@ class Store {
 
   // Snapshots of this process. The sequence is visible and kept until released.
   Sequence RegisterSnapshot() EXCLUDES(snapshots_mutex_);
-  void RegisterSnapshotAt(Sequence sequence) EXCLUDES(snapshots_mutex_);
+  // The same for the sequence of a named snapshot, which may be dropped afterwards. NotFound.
+  Result<Sequence> RegisterNamedSnapshot(std::string_view name) EXCLUDES(manifest_mutex_, snapshots_mutex_);
   void ReleaseSnapshot(Sequence sequence) EXCLUDES(snapshots_mutex_);
-  // Every sequence that merges must keep the view of: these, and the named ones.
+  // Every sequence that merges must keep the view of: these, and the named ones. One moment of both: a snapshot
+  // that passes from one to the other meanwhile is not missed.
   std::vector<Sequence> Retained() EXCLUDES(manifest_mutex_, snapshots_mutex_);
   std::vector<NamedSnapshot> NamedSnapshots() EXCLUDES(manifest_mutex_);
   size_t snapshot_count() EXCLUDES(snapshots_mutex_);

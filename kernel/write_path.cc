@@ -87,16 +87,16 @@ Status WritePath::CommitGroup(const std::vector<Writer*>& group) {
     store_.parts.clock->SleepNanos(sleep);
     store_.stats.Add(Counter::kWriteDelayNanos, sleep);
   }
-  if (store_.Pin().view->mems.front()->memory_bytes() >= store_.memtable_bytes()) {
+  std::shared_ptr<MemSet> mem = store_.Pin().view->mems.front();
+  if (mem->memory_bytes() >= store_.memtable_bytes()) {
     TARN_TRY(hooks_.wait_for_room());
     TARN_TRY(SwitchMemSet());
+    mem = store_.Pin().view->mems.front();
   }
   const Sequence first = store_.visible() + 1;
   TARN_TRY(AppendToLog(first, count, group));
-  const std::shared_ptr<const ReadView> view = store_.Pin().view;
-  MemSet* mem = view->mems.front().get();
   if (count > 0) {
-    AddToMemtables(first, group, mem);
+    AddToMemtables(first, group, mem.get());
     mem->set_last_sequence(first + count - 1);
     mem->ChargeGrowth();
     store_.cache.Shrink();
@@ -120,12 +120,13 @@ Status WritePath::AppendToLog(Sequence first, uint64_t count, const std::vector<
   if (count == 0 && durability == Durability::kNone) return {};
   // An empty batch is logged too: it asks for the durability of what came before it.
   const Status logged = wal_->Append(payload_, durability);
+  const uint64_t bytes = payload_.size();
   if (payload_.capacity() > 4 * kMaxGroupBytes) payload_ = std::string();  // do not keep one huge batch's memory
   if (!logged.ok()) {
     store_.Fail(logged);
     return store_.error();
   }
-  store_.stats.Add(Counter::kWalBytes, payload_.size());
+  store_.stats.Add(Counter::kWalBytes, bytes);
   if (durability == Durability::kPower) store_.stats.Add(Counter::kWalSyncs);
   return {};
 }

@@ -1,5 +1,5 @@
-// The checker's walk over inodes, entries and marks; content is check_content.cc. What it is and what it promises stands in
-// checker.h.
+// The checker's walk over inodes, entries and marks; content is check_content.cc. What it is and what it promises
+// stands in checker.h.
 #include <algorithm>
 
 #include "lake/checker.h"
