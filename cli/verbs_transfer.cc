@@ -10,9 +10,9 @@ void AddTransferVerbs(CommandLine& line) {
             Needs::kLake,
             "tarn import photos /photos            # photos becomes /photos\n"
             "tarn import a.csv b.csv /tables/      # into a directory that exists\n"
-            "tarn import --replace photos /photos  # swaps the old tree for the new one"},
+            "tarn import --replace photos /        # swaps the old /photos for the new one"},
            [import](Context& context, const Operands& operands) { return Import(context, *import, operands); })
-      .Flag("--replace", &import->replace, "replace what is at DEST, in one step")
+      .Flag("--replace", &import->replace, "replace what is in its place, in one step")
       .Flag("--dry-run", &import->dry_run, "say what would be imported and import nothing");
 
   auto out = std::make_shared<ExportOptions>();

@@ -1,10 +1,8 @@
 // Mount: the session with the kernel, from mounting to the last reply.
 //
 // The end of a session is the delicate part. Stop first delivers what the invalidator has, while requests are still
-// served: a delivery may wait for a lock in the kernel that a request in progress holds. Then it marks the session
-// as over and wakes one thread from its wait for requests, by asking the kernel for pages of the root directory:
-// there are none, and the answer arrives as a request. Run unmounts when the last thread has left, and gives back
-// what programs still had open.
+// served: a delivery may wait for a lock in the kernel that a request in progress holds. Then it ends the loop. Run
+// unmounts when the last thread has left, and gives back what programs still had open.
 
 #include "fuse/mount.h"
 
@@ -19,12 +17,10 @@
 #include "fuse/invalidator.h"
 #include "fuse/libfuse.h"
 #include "fuse/ops.h"
+#include "fuse/serve_loop.h"
 
 namespace tarn::fuse {
 namespace {
-
-// Enough for all requests of a busy machine that wait for a disk; each thread has buffers of about 2 MiB.
-constexpr unsigned kThreads = 16;
 
 // What libfuse would print goes here, or nowhere: it explains why a mount failed.
 thread_local std::string* log_sink = nullptr;
@@ -94,6 +90,7 @@ class MountImpl final : public Mount {
   const std::unique_ptr<lake::View> snapshot_;  // null: the head
   Ops ops_;
   fuse_session* session_ = nullptr;
+  std::unique_ptr<ServeLoop> loop_;
   std::shared_ptr<Invalidator> invalidator_;  // null for a snapshot; shared with a subscriber call in progress
   std::once_flag stopped_, ended_;
 };
@@ -114,6 +111,7 @@ Status MountImpl::Begin(const MountOptions& options) {
     return Status::FromErrno(error != 0 ? error : EPERM,
                              options.mountpoint + ": cannot mount: " + why + "; see `tarn doctor`");
   }
+  loop_ = std::make_unique<ServeLoop>(session_);
   if (snapshot_ != nullptr) return Status::Ok();
   invalidator_ = std::make_shared<Invalidator>([this](const lake::Change& change) { Deliver(change); });
   lake_.Subscribe([queue = invalidator_, ops = &ops_](const lake::Change& change) {
@@ -134,22 +132,17 @@ void MountImpl::Deliver(const lake::Change& change) {
 }
 
 Status MountImpl::Run() {
-  fuse_loop_config* const config = fuse_loop_cfg_create();
-  fuse_loop_cfg_set_max_threads(config, kThreads);
-  fuse_loop_cfg_set_idle_threads(config, kThreads);  // threads that wait cost less than making them again
-  const int error = fuse_session_exited(session_) ? 0 : fuse_session_loop_mt(session_, config);
-  fuse_loop_cfg_destroy(config);
+  const int error = loop_->Run();
   End();
   if (error == 0) return Status::Ok();
-  return Status(Code::kIo, "the session with the kernel broke: " + std::string(std::strerror(std::abs(error))) +
-                               "; mount again", std::abs(error));
+  return Status(Code::kIo, "the session with the kernel broke: " + std::string(std::strerror(error)) +
+                               "; mount again", error);
 }
 
 void MountImpl::Stop() {
   std::call_once(stopped_, [this] {
     if (invalidator_ != nullptr) invalidator_->Stop();
-    fuse_session_exit(session_);
-    fuse_lowlevel_notify_retrieve(session_, FUSE_ROOT_ID, 1, 0, nullptr);  // fails when nobody waits any more
+    loop_->Stop();
   });
 }
 

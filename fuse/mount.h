@@ -10,8 +10,9 @@
 // What it does not do: it installs no signal handlers, does not fork, writes nothing to standard output or
 // standard error, and does not close the lake. Those are the face's business.
 //
-// Durability is that of the lake: write(2) reaches the lake, close(2) its store (survives kill -9), fsync(2) the device.
-// Device nodes and setuid bits are kept but have no effect (nodev, nosuid); reading changes no times (noatime).
+// Durability is that of the lake: write(2) reaches the lake's memory, close(2) its store (survives kill -9), fsync(2)
+// the device. Device nodes and setuid bits are kept but have no effect (nodev, nosuid); reading changes no times
+// (noatime).
 //
 // Threads: Start, Run and the destructor belong to one thread; Stop and Settle may be called from any other, at any
 // time between Start and the destructor, but not from a signal handler. The lake outlives the mount.

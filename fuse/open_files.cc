@@ -40,19 +40,40 @@ void OpenFiles::ReleaseDir(DirHandle* handle) {
   if (lake_ != nullptr) lake_->Release(owned->ino());
 }
 
+bool OpenFiles::Hold(lake::Ino ino) {
+  if (lake_ == nullptr || !lake_->Open(ino).ok()) return false;
+  {
+    MutexLock lock(mutex_);
+    if (held_.insert(ino).second) return true;
+  }
+  lake_->Release(ino);
+  return false;
+}
+
+void OpenFiles::Drop(lake::Ino ino) {
+  {
+    MutexLock lock(mutex_);
+    if (held_.erase(ino) == 0) return;
+  }
+  lake_->Release(ino);
+}
+
 void OpenFiles::ReleaseAll() {
   std::unordered_map<lake::Ino, File> files;
   std::unordered_map<DirHandle*, std::unique_ptr<DirHandle>> dirs;
+  std::unordered_set<lake::Ino> held;
   {
     MutexLock lock(mutex_);
     files.swap(files_);
     dirs.swap(dirs_);
+    held.swap(held_);
   }
   if (lake_ == nullptr) return;
   for (const auto& [ino, file] : files) {
     for (uint64_t i = 0; i < file.opens; ++i) lake_->Release(ino);
   }
   for (const auto& [handle, owned] : dirs) lake_->Release(handle->ino());
+  for (const lake::Ino ino : held) lake_->Release(ino);
 }
 
 bool OpenFiles::Settled(lake::Ino ino) { return WritesOf(ino) == 0; }

@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "fuse/translate.h"
 
@@ -17,7 +18,7 @@ constexpr double kSnapshotTimeoutSeconds = 365 * 86400.0;
 // The kernel sends a write in pieces of at most this; the largest that FUSE has.
 constexpr unsigned kMaxWriteBytes = 1 << 20;
 // Reads ahead and asynchronous writes that the kernel may have waiting at once: what the mount's threads can do
-// (mount.cc), twice.
+// (serve_loop.cc), twice.
 constexpr unsigned kMaxBackground = 32;
 constexpr uint64_t kStatBlockBytes = 4096;
 
@@ -121,8 +122,17 @@ void Ops::Lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
   fuse_reply_entry(req, &absent);
 }
 
-void Ops::Forget(fuse_req_t req, fuse_ino_t, uint64_t) { fuse_reply_none(req); }
-void Ops::ForgetMany(fuse_req_t req, size_t, fuse_forget_data*) { fuse_reply_none(req); }
+void Ops::Forget(fuse_req_t req, fuse_ino_t ino, uint64_t) {
+  fuse_reply_none(req);
+  open_files_.Drop(ino);
+}
+
+void Ops::ForgetMany(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
+  std::vector<lake::Ino> forgotten;  // the request's memory is gone after the reply
+  for (size_t i = 0; i < count; ++i) forgotten.push_back(forgets[i].ino);
+  fuse_reply_none(req);
+  for (const lake::Ino ino : forgotten) open_files_.Drop(ino);
+}
 
 void Ops::GetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
   const auto attr = view_.GetAttr(ino);

@@ -9,9 +9,9 @@
 // likes. That is right because it makes all changes itself, or is told (invalidator.h). Two things are not
 // remembered: attributes of a file with bytes that are not in the store yet (translate.h says why), and an error.
 //
-// Inodes: the kernel's number is the lake's, and numbers are never used twice, so there is no table of them and
-// "forget" has nothing to do. An inode that is removed while the kernel knows it, but nobody has it open, answers
-// ESTALE.
+// Inodes: the kernel's number is the lake's, and numbers are never used twice, so there is no table of them. One that
+// loses its last name through this mount is held until the kernel forgets it, because a program may be between its
+// lookup and its open (open_files.h). One that others remove answers ESTALE, and the kernel walks the path again.
 //
 // Locks of fcntl(2) and flock(2) are not offered to this file system, so the kernel keeps them itself; they hold
 // between all programs on this machine. ACLs are not offered: their attributes answer EOPNOTSUPP.
@@ -86,6 +86,8 @@ class Ops {
   void ReadDirPlus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* file);
   void ReleaseDir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* file);
 
+  template <typename Remove>
+  Status Removing(lake::Ino parent, const char* name, const Remove& remove);
   Status FlushFile(lake::Ino ino);
   Status Grow(lake::Ino ino, uint64_t end);
   Status CheckRoom(uint64_t bytes);

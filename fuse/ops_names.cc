@@ -50,12 +50,23 @@ void Ops::Link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char* na
   ReplyEntry(req, lake_.Link(ino, parent, name));
 }
 
+// Runs `remove`, which takes away the name, and holds the inode if that was its last one.
+template <typename Remove>
+Status Ops::Removing(lake::Ino parent, const char* name, const Remove& remove) {
+  const auto victim = view_.Lookup(parent, name);
+  const bool last = victim.ok() && (S_ISDIR(victim->mode) || victim->nlink == 1);
+  const bool held = last && open_files_.Hold(victim->ino);
+  const Status removed = remove();
+  if (held && !removed.ok()) open_files_.Drop(victim->ino);
+  return removed;
+}
+
 void Ops::Unlink(fuse_req_t req, fuse_ino_t parent, const char* name) {
-  ReplyStatus(req, lake_.Unlink(parent, name));
+  ReplyStatus(req, Removing(parent, name, [&] { return lake_.Unlink(parent, name); }));
 }
 
 void Ops::Rmdir(fuse_req_t req, fuse_ino_t parent, const char* name) {
-  ReplyStatus(req, lake_.RemoveDir(parent, name));
+  ReplyStatus(req, Removing(parent, name, [&] { return lake_.RemoveDir(parent, name); }));
 }
 
 void Ops::Rename(fuse_req_t req, fuse_ino_t from, const char* name, fuse_ino_t to, const char* new_name,
@@ -67,7 +78,8 @@ void Ops::Rename(fuse_req_t req, fuse_ino_t from, const char* name, fuse_ino_t t
     case RENAME_EXCHANGE: mode = lake::RenameMode::kExchange; break;
     default: fuse_reply_err(req, EINVAL); return;
   }
-  ReplyStatus(req, lake_.Rename(from, name, to, new_name, mode));
+  const auto rename = [&] { return lake_.Rename(from, name, to, new_name, mode); };
+  ReplyStatus(req, mode == lake::RenameMode::kReplace ? Removing(to, new_name, rename) : rename());
 }
 
 void Ops::SetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, const char* value, size_t size, int flags) {

@@ -37,7 +37,10 @@ int ErrnoOf(const Status& status) {
   }
 }
 
-int ErrnoOfInode(const Status& status) { return status.code() == Code::kNotFound ? ESTALE : ErrnoOf(status); }
+int ErrnoOfInode(const Status& status) {
+  const int number = ErrnoOf(status);
+  return number == ENOENT ? ESTALE : number;
+}
 
 struct stat StatOf(const lake::Attr& attr, bool settled) {
   struct stat out = {};

@@ -10,9 +10,9 @@ namespace tarn::fuse {
 // is never taken for absence; a lake that another writer took over is EROFS, as reading goes on.
 int ErrnoOf(const Status& status);
 
-// The same for an operation on an inode that the kernel names by number. An inode that is gone is ESTALE there:
-// the kernel then walks the path once more and finds what is there now, instead of telling the program ENOENT about
-// a name that was replaced between its lookup and its open.
+// The same for an operation on an inode that the kernel names by number. One that is gone is ESTALE there: somebody
+// removed it without this mount, and the kernel walks the path once more and finds what is there now, instead of
+// telling the program ENOENT about a name that was replaced between its lookup and its open.
 int ErrnoOfInode(const Status& status);
 
 // `settled` is false while the file has bytes that are not in the store yet: which blocks hold data is then known

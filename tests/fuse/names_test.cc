@@ -182,7 +182,14 @@ TEST_F(NamesTest, ExtendedAttributes) {
   EXPECT_EQ(std::string("user.empty\0user.large\0", 22), got.substr(0, 22));
   ASSERT_SYS(removexattr(path.c_str(), "user.large"));
   EXPECT_FAILS(ENODATA, removexattr(path.c_str(), "user.large"));
-  EXPECT_FAILS(EOPNOTSUPP, setxattr(path.c_str(), "system.posix_acl_access", "x", 1, 0));
+  // Version 2; the owner, the group and others may read. A well-formed ACL, or the kernel itself refuses it.
+  const std::string acl("\2\0\0\0"
+                        "\1\0\4\0\377\377\377\377"
+                        "\4\0\4\0\377\377\377\377"
+                        "\40\0\4\0\377\377\377\377",
+                        28);
+  EXPECT_FAILS(EOPNOTSUPP, setxattr(path.c_str(), "system.posix_acl_access", acl.data(), acl.size(), 0));
+  EXPECT_FAILS(EOPNOTSUPP, getxattr(path.c_str(), "system.posix_acl_access", got.data(), got.size()));
 }
 
 TEST_F(NamesTest, StatfsTellsTheRoomOfTheDevice) {
@@ -217,6 +224,47 @@ TEST_F(NamesTest, ANameThatIsReplacedIsNeverAbsent) {
   }
   replacer.join();
   EXPECT_GT(opened, 0);
+}
+
+// A program that stands in a directory, or has looked up a file, keeps it when others remove it.
+TEST_F(NamesTest, WhatIsLookedUpOutlivesItsName) {
+  ASSERT_SYS(mkdir(Path("d").c_str(), 0755));
+  WriteFile("f", "content");
+  const Fd directory(Path("d"), O_PATH | O_DIRECTORY), file(Path("f"), O_PATH);
+  struct stat before, after;
+  ASSERT_SYS(fstat(file, &before));
+  ASSERT_SYS(rmdir(Path("d").c_str()));
+  ASSERT_SYS(unlink(Path("f").c_str()));
+  ASSERT_SYS(fstat(directory, &after));
+  EXPECT_EQ(0u, after.st_nlink);
+  ASSERT_SYS(fstat(file, &after));
+  EXPECT_EQ(before.st_ino, after.st_ino);
+  EXPECT_EQ(0u, after.st_nlink);
+  const Fd reopened("/proc/self/fd/" + std::to_string(file), O_RDONLY);
+  ASSERT_SYS(reopened);
+  char got[16];
+  EXPECT_EQ(7, read(reopened, got, sizeof got));
+}
+
+TEST_F(NamesTest, NothingIsHeldAfterTheKernelForgot) {
+  std::vector<lake::Ino> gone;
+  for (int i = 0; i < 100; ++i) {
+    const std::string name = "f" + std::to_string(i);
+    WriteFile(name, "x");
+    gone.push_back(Stat(name).st_ino);
+    if (i % 2 == 0) {
+      ASSERT_SYS(unlink(Path(name).c_str()));
+    } else {
+      WriteFile("g", "y");
+      ASSERT_SYS(rename(Path("g").c_str(), Path(name).c_str()));
+    }
+  }
+  // What is forgotten is told in order, but not awaited by anyone; the inodes go one after the other.
+  for (const lake::Ino ino : gone) {
+    while (lake_->Head().GetAttr(ino).ok()) std::this_thread::yield();
+    EXPECT_EQ(Code::kNotFound, lake_->Head().GetAttr(ino).status().code());
+  }
+  ExpectClean();
 }
 
 }  // namespace
