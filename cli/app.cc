@@ -303,14 +303,15 @@ std::string CommandLine::Help(const std::string& name) const {
   out = name.empty() ? "Tarn: files with history in one store: import, mount, look back.\n\n"
                        "Usage: tarn [--lake URL] VERB [OPTIONS] ...\n"
                      : fmt::format("Usage: tarn [--lake URL] {} VERB [OPTIONS] ...\n", name);
-  std::string group;
+  std::vector<std::pair<std::string, std::string>> groups;  // heading and lines, in the order they first appear
   for (const auto& verb : verbs_) {
     const VerbSpec& spec = verb->spec();
     if (!name.empty() && !spec.name.starts_with(name + " ")) continue;
-    if (spec.group != group) out += fmt::format("\n{}:\n", spec.group);
-    group = spec.group;
-    out += fmt::format("  {:<18} {}\n", spec.name, spec.about);
+    auto group = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == spec.group; });
+    if (group == groups.end()) group = groups.insert(group, {spec.group, ""});
+    group->second += fmt::format("  {:<18} {}\n", spec.name, spec.about);
   }
+  for (const auto& [heading, lines] : groups) out += fmt::format("\n{}:\n{}", heading, lines);
   out += "\nEvery verb has its own page with examples: tarn VERB --help\n";
   if (!name.empty()) return out;
   return out +
