@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -38,27 +39,28 @@ std::string FindHelper() {
   return {};
 }
 
+Status NoDevice(int error) {
+  const char* const advice =
+      error == ENOENT || error == ENODEV || error == ENXIO
+          ? "load the kernel's module (modprobe fuse), or start the container with --device /dev/fuse"
+          : "ask the administrator for access; a container needs --device /dev/fuse --cap-add SYS_ADMIN";
+  return Status(Code::kUnsupported, std::string(kDevice) + ": " + std::strerror(error) + "; " + advice, error);
+}
+
 }  // namespace
 
 Result<std::string> FuseAvailable() {
-  const int fd = open(kDevice, O_RDWR | O_CLOEXEC);
-  if (fd < 0) {
-    const int error = errno;
-    const char* const advice =
-        error == ENOENT || error == ENODEV || error == ENXIO
-            ? "load the kernel's module (modprobe fuse), or start the container with --device /dev/fuse"
-            : "ask the administrator for access; a container needs --device /dev/fuse --cap-add SYS_ADMIN";
-    return Status(Code::kUnsupported, std::string(kDevice) + ": " + std::strerror(error) + "; " + advice, error);
-  }
+  const int fd = open(kDevice, O_RDWR | O_CLOEXEC);  // by this process itself, also when the helper mounts
+  if (fd < 0) return NoDevice(errno);
   close(fd);
   const std::string base = std::string(kDevice) + ", libfuse " + fuse_pkgversion();
   if (MayMount()) return base;
-  const std::string helper = FindHelper();
-  if (!helper.empty() && geteuid() != 0) return base + ", " + helper;
   if (geteuid() == 0) {
     return Status(Code::kUnsupported,
                   "root lacks the capability to mount; start the container with --cap-add SYS_ADMIN", EPERM);
   }
+  const std::string helper = FindHelper();
+  if (!helper.empty()) return base + ", " + helper;
   return Status(Code::kUnsupported, std::string(kHelper) + " is not in PATH; install the package fuse3, or be root",
                 ENOENT);
 }

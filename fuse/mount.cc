@@ -135,8 +135,8 @@ Status MountImpl::Run() {
   const int error = loop_->Run();
   End();
   if (error == 0) return Status::Ok();
-  return Status(Code::kIo, "the session with the kernel broke: " + std::string(std::strerror(error)) +
-                               "; mount again", error);
+  return Status(Code::kIo,
+                "the session with the kernel broke: " + std::string(std::strerror(error)) + "; mount again", error);
 }
 
 void MountImpl::Stop() {

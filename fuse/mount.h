@@ -8,11 +8,15 @@
 // the lake's changes (Lake::Subscribe), so that what other users of the same Lake object change is seen at once.
 //
 // What it does not do: it installs no signal handlers, does not fork, writes nothing to standard output or
-// standard error, and does not close the lake. Those are the face's business.
+// standard error, and does not close the lake. Those are the face's business. (For users who are not root, libfuse
+// runs fusermount3 to mount and unmount, which writes its errors to standard error.)
 //
 // Durability is that of the lake: write(2) reaches the lake's memory, close(2) its store (survives kill -9), fsync(2)
 // the device. Device nodes and setuid bits are kept but have no effect (nodev, nosuid); reading changes no times
 // (noatime).
+//
+// A process must not map (mmap) files of a mount that it serves itself: the kernel waits for a mapping's pages with
+// the process's memory locked, which the serving threads need.
 //
 // Threads: Start, Run and the destructor belong to one thread; Stop and Settle may be called from any other, at any
 // time between Start and the destructor, but not from a signal handler. The lake outlives the mount.

@@ -190,8 +190,8 @@ void Ops::List(fuse_req_t req, size_t size, off_t offset, fuse_file_info* file, 
 }
 
 // Adds one entry, and says how many bytes it takes: more than `room` has when it did not fit, 0 when it is gone.
-size_t Ops::AddListed(fuse_req_t req, lake::Ino dir, const lake::DirEntry& entry, uint64_t next,
-                      bool with_attributes, std::span<char> room, Status* failed) {
+size_t Ops::AddListed(fuse_req_t req, lake::Ino dir, const lake::DirEntry& entry, uint64_t next, bool with_attributes,
+                      std::span<char> room, Status* failed) {
   const auto next_offset = static_cast<off_t>(next);
   fuse_entry_param param = {};
   param.attr.st_ino = entry.ino;

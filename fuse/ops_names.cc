@@ -87,8 +87,8 @@ void Ops::SetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, const char*
     fuse_reply_err(req, EOPNOTSUPP);
     return;
   }
-  ReplyInodeStatus(req, lake_.SetXattr(ino, name, {value, size}, (flags & XATTR_CREATE) != 0,
-                                       (flags & XATTR_REPLACE) != 0));
+  ReplyInodeStatus(
+      req, lake_.SetXattr(ino, name, {value, size}, (flags & XATTR_CREATE) != 0, (flags & XATTR_REPLACE) != 0));
 }
 
 void Ops::GetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, size_t size) {

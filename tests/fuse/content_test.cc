@@ -1,6 +1,9 @@
 // Content through the mount: writes, holes, sizes, mappings, files without a name, and what survives.
 
 #include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <algorithm>
 
 #include "tests/fuse/mount_fixture.h"
 
@@ -185,23 +188,30 @@ TEST_F(ContentTest, FilesStillOpenAtTheEndAreGivenBack) {
   ExpectClean();
 }
 
+// In a process of its own, as mount.h demands. It tells by its status where it failed.
 TEST_F(ContentTest, MappingsReadAndWrite) {
   std::string bytes = Pattern(500000);
   WriteFile("f", bytes);
-  {
-    const Fd fd(Path("f"), O_RDWR);
+  const std::string path = Path("f");
+  const pid_t child = fork();
+  if (child == 0) {
+    const int fd = open(path.c_str(), O_RDWR);
     void* const at = mmap(nullptr, bytes.size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    ASSERT_NE(MAP_FAILED, at);
-    EXPECT_EQ(0, std::memcmp(at, bytes.data(), bytes.size()));
+    if (at == MAP_FAILED) _exit(1);
+    if (std::memcmp(at, bytes.data(), bytes.size()) != 0) _exit(2);
     std::memcpy(static_cast<char*>(at) + 200000, "through the mapping", 19);
-    bytes.replace(200000, 19, "through the mapping");
-    ASSERT_SYS(msync(at, bytes.size(), MS_SYNC));
-    EXPECT_TRUE(bytes == InLake("f"));
+    if (msync(at, bytes.size(), MS_SYNC) != 0) _exit(3);
     static_cast<char*>(at)[0] = 'z';  // left to the kernel to write
-    bytes[0] = 'z';
-    ASSERT_SYS(munmap(at, bytes.size()));
+    _exit(munmap(at, bytes.size()) == 0 ? 0 : 4);
   }
+  int status = 0;
+  ASSERT_EQ(child, waitpid(child, &status, 0));
+  EXPECT_EQ(0, WEXITSTATUS(status));
+  EXPECT_TRUE(WIFEXITED(status));
+  bytes.replace(200000, 19, "through the mapping");
+  bytes[0] = 'z';
   EXPECT_TRUE(bytes == ReadFile("f"));
+  EXPECT_TRUE(bytes == InLake("f"));
   Remount({});
   EXPECT_TRUE(bytes == ReadFile("f"));
 }
@@ -227,6 +237,68 @@ TEST_F(ContentTest, SyncedBytesAreInTheStoreBeforeTheLakeCloses) {
   std::string got(400000, '\0');
   ASSERT_OK((*beside)->Head().Read(attr->ino, 0, got).status());
   EXPECT_TRUE(bytes == got);
+}
+
+// A file and a string go through the same random changes. Sizes lie around those where the lake changes its ways:
+// 64 KiB (content in one row) and multiples of 128 KiB (blocks).
+TEST_F(ContentTest, RandomChangesAgreeWithAModel) {
+  constexpr uint64_t kMax = 600000;
+  const std::string noise = Pattern(kMax + 100);
+  std::string model;
+  Fd fd(Path("f"), O_RDWR | O_CREAT);
+  ASSERT_SYS(fd);
+  uint64_t seed = 42;
+  const auto random = [&seed](uint64_t below) {
+    seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+    return (seed >> 33) % below;
+  };
+  for (int step = 0; step < 1500; ++step) {
+    const uint64_t at = random(3) == 0 ? random(kMax / 65536) * 65536 : random(kMax);
+    const uint64_t length = std::min(kMax - at, 1 + random(random(4) == 0 ? 300000 : 3000));
+    const uint64_t end = at + length;
+    switch (random(8)) {
+      case 0:
+      case 1:
+      case 2:
+        ASSERT_EQ(static_cast<ssize_t>(length), pwrite(fd, noise.data() + step % 97, length, static_cast<off_t>(at)));
+        model.resize(std::max<size_t>(model.size(), end));
+        model.replace(at, length, noise, step % 97, length);
+        break;
+      case 3:
+        ASSERT_SYS(ftruncate(fd, static_cast<off_t>(at)));
+        model.resize(at);
+        break;
+      case 4:
+        ASSERT_SYS(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(at),
+                             static_cast<off_t>(length)));
+        for (uint64_t i = at; i < std::min<uint64_t>(end, model.size()); ++i) model[i] = '\0';
+        break;
+      case 5:
+        ASSERT_SYS(fallocate(fd, FALLOC_FL_ZERO_RANGE, static_cast<off_t>(at), static_cast<off_t>(length)));
+        model.resize(std::max<size_t>(model.size(), end));
+        std::fill_n(model.begin() + static_cast<ptrdiff_t>(at), length, '\0');
+        break;
+      case 6: {
+        std::string got(length, '?');
+        const ssize_t n = pread(fd, got.data(), length, static_cast<off_t>(at));
+        ASSERT_EQ(at < model.size() ? std::min<uint64_t>(length, model.size() - at) : 0, static_cast<uint64_t>(n));
+        ASSERT_TRUE(got.substr(0, static_cast<size_t>(n)) == model.substr(std::min<size_t>(at, model.size()), length))
+            << "step " << step;
+        break;
+      }
+      default:
+        if (random(20) == 0) {
+          ASSERT_SYS(fsync(fd));
+        }
+        break;
+    }
+    ASSERT_EQ(static_cast<off_t>(model.size()), Stat("f").st_size) << "step " << step;
+  }
+  EXPECT_TRUE(model == InLake("f"));
+  ASSERT_SYS(fd.Close());
+  Remount({});
+  EXPECT_TRUE(model == ReadFile("f"));
+  ExpectClean();
 }
 
 TEST_F(ContentTest, DirectReadsAndWrites) {

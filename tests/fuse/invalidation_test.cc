@@ -11,7 +11,7 @@ namespace {
 class InvalidationTest : public MountFixture {
  protected:
   lake::Ino Make(lake::Ino parent, const std::string& name, const std::string& bytes) {
-    const auto attr = lake_->Create(parent, name, 0644, 0, {});
+    const auto attr = lake_->Create(parent, name, 0644, 0, {geteuid(), getegid()});
     EXPECT_OK(attr.status());
     if (!attr.ok()) return 0;
     EXPECT_OK(lake_->Write(attr->ino, 0, bytes));

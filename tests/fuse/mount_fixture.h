@@ -21,24 +21,24 @@
 
 namespace tarn::fuse {
 
-#define ASSERT_OK(expr)                                                \
-  do {                                                                 \
-    const ::tarn::Status assert_status_ = (expr);                      \
-    ASSERT_TRUE(assert_status_.ok()) << assert_status_.ToString();     \
+#define ASSERT_OK(expr)                                            \
+  do {                                                             \
+    const ::tarn::Status assert_status_ = (expr);                  \
+    ASSERT_TRUE(assert_status_.ok()) << assert_status_.ToString(); \
   } while (0)
-#define EXPECT_OK(expr)                                                \
-  do {                                                                 \
-    const ::tarn::Status expect_status_ = (expr);                      \
-    EXPECT_TRUE(expect_status_.ok()) << expect_status_.ToString();     \
+#define EXPECT_OK(expr)                                            \
+  do {                                                             \
+    const ::tarn::Status expect_status_ = (expr);                  \
+    EXPECT_TRUE(expect_status_.ok()) << expect_status_.ToString(); \
   } while (0)
 // A system call that must succeed, or fail with this errno.
 #define EXPECT_SYS(expr) EXPECT_NE(-1, static_cast<int64_t>(expr)) << std::strerror(errno)
 #define ASSERT_SYS(expr) ASSERT_NE(-1, static_cast<int64_t>(expr)) << std::strerror(errno)
-#define EXPECT_FAILS(number, expr)                                                                     \
-  do {                                                                                                 \
-    errno = 0;                                                                                         \
-    EXPECT_EQ(-1, static_cast<int64_t>(expr));                                                         \
-    EXPECT_EQ(number, errno) << std::strerror(errno);                                                  \
+#define EXPECT_FAILS(number, expr)                    \
+  do {                                                \
+    errno = 0;                                        \
+    EXPECT_EQ(-1, static_cast<int64_t>(expr));        \
+    EXPECT_EQ(number, errno) << std::strerror(errno); \
   } while (0)
 
 class Fd {
@@ -103,6 +103,10 @@ class MountFixture : public ::testing::Test {
     auto lake = create ? lake::Lake::Init(components, options) : lake::Lake::Open(components, options);
     ASSERT_OK(lake.status());
     lake_ = std::move(*lake);
+    lake::AttrChange owner;  // of a new lake's root: root, whoever runs the test
+    owner.uid = geteuid();
+    owner.gid = getegid();
+    ASSERT_OK(lake_->SetAttr(lake::kRootIno, owner).status());
   }
 
   void Mount(MountOptions options) {

@@ -36,7 +36,11 @@ TEST_F(NamesTest, MakesEveryKindOfFile) {
   EXPECT_EQ(S_IFIFO | 0600u, Stat("fifo").st_mode);
   EXPECT_EQ(geteuid(), Stat("file").st_uid);
   EXPECT_EQ(getegid(), Stat("dir").st_gid);
-  EXPECT_EQ(3u, [this] { struct stat st; stat(root_.c_str(), &st); return st.st_nlink; }());
+  EXPECT_EQ(3u, [this] {
+    struct stat st;
+    stat(root_.c_str(), &st);
+    return st.st_nlink;
+  }());
   char target[64];
   ASSERT_EQ(11, readlink(Path("link").c_str(), target, sizeof target));
   EXPECT_EQ("some/target", std::string(target, 11));
@@ -183,11 +187,12 @@ TEST_F(NamesTest, ExtendedAttributes) {
   ASSERT_SYS(removexattr(path.c_str(), "user.large"));
   EXPECT_FAILS(ENODATA, removexattr(path.c_str(), "user.large"));
   // Version 2; the owner, the group and others may read. A well-formed ACL, or the kernel itself refuses it.
-  const std::string acl("\2\0\0\0"
-                        "\1\0\4\0\377\377\377\377"
-                        "\4\0\4\0\377\377\377\377"
-                        "\40\0\4\0\377\377\377\377",
-                        28);
+  const std::string acl(
+      "\2\0\0\0"
+      "\1\0\4\0\377\377\377\377"
+      "\4\0\4\0\377\377\377\377"
+      "\40\0\4\0\377\377\377\377",
+      28);
   EXPECT_FAILS(EOPNOTSUPP, setxattr(path.c_str(), "system.posix_acl_access", acl.data(), acl.size(), 0));
   EXPECT_FAILS(EOPNOTSUPP, getxattr(path.c_str(), "system.posix_acl_access", got.data(), got.size()));
 }
