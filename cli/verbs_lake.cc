@@ -10,8 +10,11 @@ namespace {
 Status Init(Context& context, const Operands& operands) {
   const std::string location = operands.empty() ? context.location : operands[0];
   TARN_ASSIGN(auto lake, InitLake(location, context.caller.command));
+  // Who makes a lake owns its root, as with any new directory, and may write there through a mount.
+  auto owned = lake->SetAttr(lake::kRootIno, {.uid = context.caller.uid, .gid = context.caller.gid});
   auto logged = lake->AppendLog(context.LogRecordOf(0, 0));
   const Status closed = lake->Close();
+  TARN_TRY(owned.status());
   TARN_TRY(logged.status());
   TARN_TRY(closed);
   if (!context.quiet) context.out.Print("created a lake at {}\n", Escape(location));

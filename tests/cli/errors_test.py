@@ -141,6 +141,8 @@ class Permissions(LakeCase):
         mine = self.path("mine")
         for args in (["init"], ["mkdir", "/d"]):
             self.ok("--lake", mine, *args, prefix=self.NOBODY)
+        root = self.ok("--lake", mine, "stat", "--json", "/", prefix=self.NOBODY).json[0]
+        self.assertEqual((root["uid"], root["gid"]), (65534, 65534))  # who makes a lake owns its root
         self.write("tree/open")
         os.chmod(self.write("tree/shut"), 0)
         self.fails(1, "--lake", mine, "import", "tree", "/d/tree", says=["tree/shut", "Permission denied"],
