@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "kernel/constants.h"
+#include "kernel/merge_jobs.h"
 #include "kernel/run_cursor.h"
 
 namespace tarn::kernel {
@@ -23,17 +24,6 @@ size_t MaxWaiting(const Store& store) {
 }
 
 size_t Waiting(const Store& store) { return store.Pin().view->mems.size() - 1; }
-
-MergeSpec NewSpec(Store& store, bool bottom) {
-  MergeSpec spec;
-  spec.retained = store.Retained();
-  spec.bottom = bottom;
-  spec.store_id = store.store_id();
-  spec.table = store.TableOptionsFor(bottom);
-  spec.table_bytes = store.settings.table_bytes;
-  spec.new_table_number = [&store] { return store.NewTableNumber(); };
-  return spec;
-}
 
 }  // namespace
 
@@ -66,11 +56,7 @@ class Background::FlushTask {
     for (const auto& [id, part] : mem_->families()) {
       const FamilyVersion* family = view->version->Find(id);
       if (part->empty() || family == nullptr) continue;
-      MergeSpec spec = NewSpec(store, family->runs.empty());
-      spec.table = store.TableOptionsFor(false);
-      spec.inputs.push_back(part->table().NewCursor());
-      spec.tombstones = part->all_tombstones();
-      jobs_.emplace_back(id, std::make_unique<MergeJob>(*store.parts.backend, std::move(spec)));
+      jobs_.emplace_back(id, NewFlushJob(store, *part, family->runs.empty()));
     }
   }
   Status Publish() {
@@ -150,7 +136,7 @@ class Background::CompactTask {
 
  private:
   Status Prepare() {
-    MergeSpec spec = NewSpec(owner_.store_, bottom_);
+    MergeSpec spec = NewMergeSpec(owner_.store_, bottom_, bottom_);
     for (const RunRef& run : inputs_) {
       spec.inputs.push_back(NewRunCursor(run, *owner_.store_.reader, false));
       for (const auto& handle : run->tables) {

@@ -16,6 +16,7 @@
 #include "kernel/batch.h"
 #include "kernel/constants.h"
 #include "kernel/engine.h"
+#include "kernel/merge_jobs.h"
 
 namespace tarn::kernel {
 namespace {
@@ -178,15 +179,7 @@ Status Engine::SaveRecovered(std::shared_ptr<MemSet> recovered, uint64_t next_se
   std::vector<std::pair<uint32_t, std::unique_ptr<MergeJob>>> jobs;
   for (const auto& [id, part] : recovered->families()) {
     if (part->empty()) continue;
-    MergeSpec spec;
-    spec.inputs.push_back(part->table().NewCursor());
-    spec.tombstones = part->all_tombstones();
-    spec.retained = store_->Retained();
-    spec.store_id = store_->store_id();
-    spec.table = store_->TableOptionsFor(false);
-    spec.table_bytes = store_->settings.table_bytes;
-    spec.new_table_number = [this] { return store_->NewTableNumber(); };
-    auto job = std::make_unique<MergeJob>(*store_->parts.backend, std::move(spec));
+    auto job = NewFlushJob(*store_, *part, false);
     while (job->Step(kQuantumBytes)) {
     }
     TARN_TRY(job->status());

@@ -1,0 +1,23 @@
+#include "kernel/merge_jobs.h"
+
+namespace tarn::kernel {
+
+MergeSpec NewMergeSpec(Store& store, bool bottom, bool last_level) {
+  MergeSpec spec;
+  spec.retained = store.Retained();
+  spec.bottom = bottom;
+  spec.store_id = store.store_id();
+  spec.table = store.TableOptionsFor(last_level);
+  spec.table_bytes = store.settings.table_bytes;
+  spec.new_table_number = [&store] { return store.NewTableNumber(); };
+  return spec;
+}
+
+std::unique_ptr<MergeJob> NewFlushJob(Store& store, const FamilyMem& mem, bool bottom) {
+  MergeSpec spec = NewMergeSpec(store, bottom, false);
+  spec.inputs.push_back(mem.table().NewCursor());
+  spec.tombstones = mem.all_tombstones();
+  return std::make_unique<MergeJob>(*store.parts.backend, std::move(spec));
+}
+
+}  // namespace tarn::kernel
