@@ -135,6 +135,7 @@ CommandLine::CommandLine() : app_(std::make_unique<CLI::App>()), operands_(std::
   app_->add_flag("--help", help_);
   app_->add_flag("--version", version_);
   AddLakeVerbs(*this);
+  AddRepairVerb(*this);
   AddTransferVerbs(*this);
   AddReadVerbs(*this);
   AddTreeVerbs(*this);

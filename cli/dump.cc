@@ -126,7 +126,8 @@ class Dumper {
     out_.Print("{}: {} record {}, base {}, epoch {}\n", name, record.full() ? "full" : "delta", record.number,
                record.base, record.epoch);
     out_.Print("  writer         {}\n  store id       {}\n", Escape(record.writer), Hex(record.store_id));
-    out_.Print("  last sequence  {}\n  first log      {}\n", record.last_sequence, record.first_wal);
+    out_.Print("  last sequence  {} (in tables), {} (durable)\n  first log      {}\n", record.last_sequence,
+               record.durable_sequence, record.first_wal);
     out_.Print("  next           table {}, run {}, family {}\n", record.next_table, record.next_run,
                record.next_family);
     for (const auto& family : record.families_added) out_.Print("  + family {} {}\n", family.id, Escape(family.name));
@@ -196,6 +197,8 @@ class Dumper {
       if (item == wal::SegmentReader::Item::kEnd) return {};
       if (item == wal::SegmentReader::Item::kSeal) {
         out_.Print("  {:>10} seal\n", at);
+      } else if (item == wal::SegmentReader::Item::kClose) {
+        out_.Print("  {:>10} close\n", at);
       } else if (item == wal::SegmentReader::Item::kBad) {
         out_.Print("  {:>10} no whole record from here on ({} bytes)\n", at, blob.size() - at);
         return {};
@@ -209,12 +212,13 @@ class Dumper {
 
   // The encoding of docs/formats/wal.md, "Batch".
   void Batch(uint64_t at, std::string_view payload) {
-    uint64_t first, count;
-    if (!GetFixed64(&payload, &first) || !GetVarint(&payload, &count)) {
+    uint64_t first, manifest, count;
+    if (!GetFixed64(&payload, &first) || !GetVarint(&payload, &manifest) || !GetVarint(&payload, &count)) {
       out_.Print("  {:>10} a payload of {} bytes that is no batch\n", at, payload.size());
       return;
     }
-    out_.Print("  {:>10} batch of {} from sequence {}\n", at, Plural(count, "change", "changes"), first);
+    out_.Print("  {:>10} batch of {} from sequence {}, after manifest record {}\n", at,
+               Plural(count, "change", "changes"), first, manifest);
     for (uint64_t i = 0; i < count && !payload.empty(); ++i) {
       const auto kind = static_cast<Kind>(payload.front());
       payload.remove_prefix(1);

@@ -61,8 +61,12 @@ Result<Found> LookAt(const std::string& directory) {
   TARN_ASSIGN(const auto names, ListDirectory(fd.get(), directory));
   if (names.empty()) return Found::kEmpty;
   TARN_ASSIGN(auto backend, OpenBackend(directory));
-  TARN_ASSIGN(const ListPage manifest, backend->List("manifest/", "", 1));
-  return manifest.blobs.empty() ? Found::kSomethingElse : Found::kStore;
+  // Tables or a log without a manifest are a store that lost it: the kernel says so.
+  for (const char* part : {"manifest/", "table/", "wal/"}) {
+    TARN_ASSIGN(const ListPage page, backend->List(part, "", 1));
+    if (!page.blobs.empty()) return Found::kStore;
+  }
+  return Found::kSomethingElse;
 }
 
 Result<std::unique_ptr<lake::Lake>> OpenLake(const std::string& location, Access access, const std::string& holder) {
@@ -125,6 +129,8 @@ Result<std::shared_ptr<Backend>> OpenBackend(const std::string& directory) {
   options.read_only = true;
   return local::OpenLocal(directory, options);
 }
+
+Result<std::shared_ptr<Backend>> MakeBackend(const std::string& directory) { return local::OpenLocal(directory, {}); }
 
 Status NoLocation() { return {Code::kInvalid, "which lake? name it with --lake PATH or in $TARN_LAKE", EINVAL}; }
 

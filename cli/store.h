@@ -29,6 +29,9 @@ Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access
 // The bare backend, nothing locked and nothing written.
 Result<std::shared_ptr<Backend>> OpenBackend(const std::string& directory);
 
+// A backend to write into; the directory is made when it is missing.
+Result<std::shared_ptr<Backend>> MakeBackend(const std::string& directory);
+
 Status NoLocation();
 Status NoLakeAt(const std::string& location);
 

@@ -6,6 +6,7 @@
 namespace tarn::cli {
 
 void AddLakeVerbs(CommandLine& line);       // init check stats df
+void AddRepairVerb(CommandLine& line);      // repair
 void AddReadVerbs(CommandLine& line);       // ls stat cat
 void AddTreeVerbs(CommandLine& line);       // tree du
 void AddChangeVerbs(CommandLine& line);     // mkdir rm mv ln

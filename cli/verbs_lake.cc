@@ -63,7 +63,7 @@ Status Check(Context& context, const CheckOptions& options) {
   if (!tables.ok()) report->problems.emplace_back(tables.message());
   PrintReport(context, *report, options);
   if (report->problems.empty()) return {};
-  return Status::Corruption(fmt::format("{}: {} found; export what is readable and restore the rest from a copy",
+  return Status::Corruption(fmt::format("{}: {} found; run: tarn repair SOURCE TARGET",
                                         Escape(context.location),
                                         Plural(report->problems.size(), "problem", "problems")));
 }

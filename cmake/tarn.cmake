@@ -2,6 +2,8 @@
 
 option(TARN_ASAN "AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 option(TARN_TSAN "ThreadSanitizer" OFF)
+option(TARN_FUZZ "clang's libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer; see tests/fuzz" OFF)
+option(TARN_COVERAGE "clang's source-based coverage; read by tests/coverage/coverage.py" OFF)
 
 add_compile_options(-Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers
                     -fno-omit-frame-pointer -fvisibility-inlines-hidden)
@@ -18,9 +20,18 @@ if(TARN_ASAN)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all)
   add_link_options(-fsanitize=address,undefined)
 endif()
+if(TARN_FUZZ)
+  # The program itself links libFuzzer; everything is instrumented for it.
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
+endif()
 if(TARN_TSAN)
   add_compile_options(-fsanitize=thread)
   add_link_options(-fsanitize=thread)
+endif()
+if(TARN_COVERAGE)
+  add_compile_options(-fprofile-instr-generate -fcoverage-mapping)
+  add_link_options(-fprofile-instr-generate)
 endif()
 
 find_program(TARN_CCACHE ccache)

@@ -115,6 +115,19 @@ bool BlockCursor::HasRestarts() {
   return false;
 }
 
+Status BlockCursor::CheckRestarts() {
+  uint32_t found = 0;
+  for (SeekToFirst(); valid(); Next()) {
+    if (found == restart_count_ || RestartOffset(found) != current_) continue;
+    std::string_view key;
+    if (RestartKey(found, &key)) ++found;
+  }
+  if (status().ok() && (found != restart_count_ || RestartOffset(0) != 0)) {
+    Fail("a restart point leads to no whole key, or they are not in order from 0 on");
+  }
+  return status();
+}
+
 bool BlockCursor::ParseAt(uint32_t offset) {
   current_ = offset;
   uint32_t shared, unshared, value_bytes;

@@ -61,6 +61,9 @@ class BlockCursor final : public Cursor {
   void Seek(std::string_view target) override;
   void Next() override;
   void Prev() override;
+  // For Table::Verify: whether each restart point, the first at 0, leads to an entry with a whole key, in order. Seek
+  // and Prev believe that. Moves the cursor.
+  Status CheckRestarts();
 
  private:
   bool HasRestarts();

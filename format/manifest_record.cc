@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/coding.h"
 #include "base/hash.h"
+#include "base/next_step.h"
 
 namespace tarn {
 namespace {
@@ -34,7 +35,8 @@ enum Tag : uint64_t {
   kNextFamily = 8,
   kLastSequence = 9,
   kFirstWal = 10,
-  kLastScalar = kFirstWal,
+  kDurableSequence = 11,
+  kLastScalar = kDurableSequence,
   kFamilyAdded = 16,
   kFamilyDropped = 17,
   kTableAdded = 18,
@@ -152,7 +154,8 @@ Complaint ReadScalar(uint64_t tag, std::string_view payload, ManifestRecord* rec
       return nullptr;
     }
     case kLastSequence: return ReadNumber(payload, &record->last_sequence);
-    default: return ReadNumber(payload, &record->first_wal);
+    case kFirstWal: return ReadNumber(payload, &record->first_wal);
+    default: return ReadNumber(payload, &record->durable_sequence);
   }
 }
 
@@ -179,6 +182,7 @@ Complaint CheckRecord(const ManifestRecord& record, uint64_t number) {
   if (record.base > record.number) return "its base is a later record";
   if (record.store_id.size() != kStoreIdBytes) return "the store id is not 16 bytes";
   if (record.last_sequence > kMaxSequence) return "the last sequence is above 56 bits";
+  if (record.durable_sequence > kMaxSequence) return "the durable sequence is above 56 bits";
   if (record.full() &&
       !(record.families_dropped.empty() && record.tables_removed.empty() && record.snapshots_dropped.empty())) {
     return "a full state removes something";
@@ -243,7 +247,7 @@ class Decoder {
 
   Status Bad(size_t offset, const std::string& what) const {
     return Status::Corruption(ManifestBlobName(number_) + ", byte " + std::to_string(offset) + ": " + what +
-                              "; run `tarn check`, then restore this blob from a backup");
+                              std::string(kRepairStep));
   }
   Status TooNew(size_t offset, const std::string& what) const {
     return Status::Unsupported(ManifestBlobName(number_) + ", byte " + std::to_string(offset) + ": " + what +
@@ -279,6 +283,7 @@ std::string EncodeManifestRecord(const ManifestRecord& record) {
   PutNumberField(&out, kNextFamily, record.next_family);
   PutNumberField(&out, kLastSequence, record.last_sequence);
   PutNumberField(&out, kFirstWal, record.first_wal);
+  PutNumberField(&out, kDurableSequence, record.durable_sequence);
 
   for (const ManifestFamily& family : record.families_added) {
     std::string payload;

@@ -1,6 +1,6 @@
 // ManifestRecord: one step in the life of a store, as published in one blob. Bytes: docs/formats/manifest.md.
 //
-// The manifest is a sequence of blobs MANIFEST/<number>, each put-if-absent, so that a number is decided once
+// The manifest is a sequence of blobs manifest/<number>, each put-if-absent, so that a number is decided once
 // and by one writer. A record is a *full* state or a *delta* to the record before it; `base` is the number of
 // the last full record at or before this one. To load: take the highest number n, read its `base`, read
 // base..n, apply in order.
@@ -46,8 +46,9 @@ struct ManifestRecord {
   uint64_t next_table = 1;  // numbers are never given out twice
   uint64_t next_run = 1;
   uint32_t next_family = 1;
-  Sequence last_sequence = 0;  // every commit up to here is in tables
-  uint64_t first_wal = 1;      // log segments below are superseded
+  Sequence last_sequence = 0;     // every commit up to here is in tables
+  uint64_t first_wal = 0;         // the log begins with this segment, which exists; 0: no log was ever begun
+  Sequence durable_sequence = 0;  // every commit up to here is durable, in tables or in the log
 
   // Delta: what changed. Full: everything there is (the removal lists are empty).
   std::vector<ManifestFamily> families_added;

@@ -12,6 +12,7 @@
 
 #include "base/coding.h"
 #include "base/hash.h"
+#include "base/next_step.h"
 #include "format/compress.h"
 #include "format/table_layout.h"
 
@@ -20,13 +21,17 @@ namespace tarn {
 Result<std::shared_ptr<Table>> Table::Open(Backend& backend, std::string_view store_id, uint64_t number,
                                            uint64_t expected_bytes) {
   std::shared_ptr<Table> table(new Table);
-  TARN_ASSIGN(table->blob_, backend.Open(TableBlobName(number)));
+  auto blob = backend.Open(TableBlobName(number));
+  if (blob.status().code() == Code::kNotFound) {
+    return Status::Corruption(TableBlobName(number) + ", offset 0: the table is missing" + std::string(kRepairStep));
+  }
+  TARN_ASSIGN(table->blob_, std::move(blob));
   table->number_ = number;
   table->identity_ = TableIdentity(store_id, number);
   const uint64_t size = table->blob_->size();
   if (size != expected_bytes || size < kFooterBytes) {
     return Status::Corruption(TableBlobName(number) + ": ends at offset " + std::to_string(size) + " instead of " +
-                              std::to_string(expected_bytes) + "; restore this blob from a backup");
+                              std::to_string(expected_bytes) + std::string(kRepairStep));
   }
   table->blocks_end_ = size - kFooterBytes;
   char bytes[kFooterBytes];
@@ -105,7 +110,9 @@ Result<BlockRef> Table::DecodeBlock(BlockHandle handle, std::string_view stored)
 Result<TableMeta> Table::ReadProperties(BlockSource& source) const {
   TARN_ASSIGN(const BlockRef block, source.Load(*this, properties_));
   TableMeta meta;
-  if (!DecodeProperties(block->bytes(), &meta)) return BlockCorruption(number_, properties_, "malformed properties");
+  TableOwner owner;
+  if (!DecodeProperties(block->bytes(), &meta, &owner))
+    return BlockCorruption(number_, properties_, "malformed properties");
   meta.number = number_;
   meta.file_bytes = blob_->size();
   return meta;

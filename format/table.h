@@ -34,6 +34,13 @@ struct TableMeta {
   uint64_t raw_bytes = 0;  // keys and values before compression
 };
 
+// The column family a table was written for. The manifest says it too; a table says it for the day when no manifest
+// is readable (tarn/repair.h).
+struct TableOwner {
+  uint32_t family = 0;
+  std::string name = "default";
+};
+
 std::string TableBlobName(uint64_t number);  // "table/000000000000000a": hexadecimal, like all numbers in names
 
 class Table {

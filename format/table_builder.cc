@@ -169,7 +169,7 @@ Status TableBuilder::Rep::WriteTail() {
   TARN_TRY(WriteFilter());
   TARN_TRY(WriteRanges());
   TARN_TRY(WriteIndex());
-  TARN_TRY(WriteBlock(EncodeProperties(meta), raw, &footer.properties));
+  TARN_TRY(WriteBlock(EncodeProperties(meta, options.owner), raw, &footer.properties));
   footer.entries = meta.entries;
   out.append(EncodeFooter(footer, offset));
   offset += kFooterBytes;

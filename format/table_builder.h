@@ -16,6 +16,7 @@ struct TableOptions {
   uint32_t block_bytes = 4096;
   Compression compression = Compression::kLz4;
   uint32_t filter_bits_per_key = 10;
+  TableOwner owner = {};
 };
 
 class TableBuilder {

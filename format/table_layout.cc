@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/coding.h"
 #include "base/hash.h"
+#include "base/next_step.h"
 
 namespace tarn {
 namespace {
@@ -42,7 +43,7 @@ uint64_t TableIdentity(std::string_view store_id, uint64_t number) {
 Status BlockCorruption(uint64_t number, BlockHandle handle, std::string_view what) {
   return Status::Corruption(TableBlobName(number) + ": block at offset " + std::to_string(handle.offset) + " (" +
                             std::to_string(handle.stored_bytes) + " bytes): " + std::string(what) +
-                            "; run `tarn check`, then restore this blob from a backup");
+                            std::string(kRepairStep));
 }
 
 void PutHandle(std::string* out, BlockHandle handle) {
@@ -70,9 +71,8 @@ std::string EncodeFooter(const TableFooter& footer, uint64_t offset) {
 
 Result<TableFooter> DecodeFooter(std::string_view bytes, uint64_t offset, std::string_view store_id,
                                  uint64_t number) {
-  constexpr std::string_view kRestore = "; run `tarn check`, then restore this blob from a backup";
   if (bytes.size() != kFooterBytes || bytes.substr(kFooterBytes - kTableMagic.size()) != kTableMagic) {
-    return FooterCorruption(number, offset, "not the end of a table" + std::string(kRestore));
+    return FooterCorruption(number, offset, "not the end of a table" + std::string(kRepairStep));
   }
   TableFooter footer;
   std::string_view in = bytes.substr(kStoreIdBytes);
@@ -88,7 +88,7 @@ Result<TableFooter> DecodeFooter(std::string_view bytes, uint64_t offset, std::s
   // told apart from a damaged one.
   const uint64_t identity = TableIdentity(footer.store_id, footer.number);
   if (PlacedChecksum(bytes.substr(0, kChecksummedFooterBytes), identity, offset) != checksum) {
-    return FooterCorruption(number, offset, "checksum mismatch" + std::string(kRestore));
+    return FooterCorruption(number, offset, "checksum mismatch" + std::string(kRepairStep));
   }
   if (footer.store_id != store_id || footer.number != number) {
     return FooterCorruption(
@@ -104,7 +104,7 @@ Result<TableFooter> DecodeFooter(std::string_view bytes, uint64_t offset, std::s
   return footer;
 }
 
-std::string EncodeProperties(const TableMeta& meta) {
+std::string EncodeProperties(const TableMeta& meta, const TableOwner& owner) {
   std::string out;
   for (const uint64_t v :
        {meta.entries, meta.deletions, meta.range_deletions, meta.raw_bytes, meta.min_sequence, meta.max_sequence}) {
@@ -113,20 +113,25 @@ std::string EncodeProperties(const TableMeta& meta) {
   PutBytes(&out, meta.smallest);
   PutBytes(&out, meta.largest);
   out.push_back(meta.largest_exclusive ? 1 : 0);
+  PutVarint(&out, owner.family);
+  PutBytes(&out, owner.name);
   return out;
 }
 
-bool DecodeProperties(std::string_view bytes, TableMeta* meta) {
-  std::string_view in = bytes, smallest, largest;
+bool DecodeProperties(std::string_view bytes, TableMeta* meta, TableOwner* owner) {
+  std::string_view in = bytes, smallest, largest, name;
   for (uint64_t* v : {&meta->entries, &meta->deletions, &meta->range_deletions, &meta->raw_bytes, &meta->min_sequence,
                       &meta->max_sequence}) {
     if (!GetVarint(&in, v)) return false;
   }
   if (!GetBytes(&in, &smallest) || !GetBytes(&in, &largest)) return false;
-  if (in.size() != 1 || static_cast<unsigned char>(in[0]) > 1) return false;
+  if (in.empty() || static_cast<unsigned char>(in[0]) > 1) return false;
+  meta->largest_exclusive = in[0] == 1;
+  in.remove_prefix(1);
+  if (!GetVarint32(&in, &owner->family) || !GetBytes(&in, &name) || !in.empty()) return false;
   meta->smallest = smallest;
   meta->largest = largest;
-  meta->largest_exclusive = in[0] == 1;
+  owner->name = name;
   return true;
 }
 

@@ -43,8 +43,8 @@ std::string EncodeFooter(const TableFooter& footer, uint64_t offset);
 // Checks magic, checksum and version, and that the footer belongs to `store_id` and `number`.
 Result<TableFooter> DecodeFooter(std::string_view bytes, uint64_t offset, std::string_view store_id, uint64_t number);
 
-// The properties block carries all of TableMeta but number and file_bytes, which the footer and the file say.
-std::string EncodeProperties(const TableMeta& meta);
-bool DecodeProperties(std::string_view bytes, TableMeta* meta);
+// The properties block carries the owner and all of TableMeta but number and file_bytes, which footer and file say.
+std::string EncodeProperties(const TableMeta& meta, const TableOwner& owner);
+bool DecodeProperties(std::string_view bytes, TableMeta* meta, TableOwner* owner);
 
 }  // namespace tarn

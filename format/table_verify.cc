@@ -59,7 +59,8 @@ class TableVerifier {
       before = cursor.key();
       TARN_TRY(visit(cursor));
     }
-    return cursor.status().ok() ? Status() : table_.BlockError(handle, cursor.status());
+    const Status sound = cursor.status().ok() ? cursor.CheckRestarts() : cursor.status();
+    return sound.ok() ? Status() : table_.BlockError(handle, sound);
   }
 
   Status CheckIndex() {
@@ -76,6 +77,7 @@ class TableVerifier {
     BlockHandle handle;
     TARN_TRY(table_.ParseHandle(index.value(), &handle));
     TARN_TRY(Follow(handle));
+    block_begins_ = true;
     TARN_TRY(Walk(handle, [this, handle](const BlockCursor& entry) { return CheckEntry(handle, entry); }));
     if (CompareInternalKeys(last_key_, index.key()) > 0) return Bad(handle, "a key behind its index key");
     separator_ = index.key();
@@ -90,6 +92,11 @@ class TableVerifier {
     if (!separator_.empty() && CompareInternalKeys(separator_, entry.key()) >= 0) {
       return Bad(handle, "a key that belongs before the block");
     }
+    // A probe reads one block, so where versions of a key go on in the next one the separator is a real key.
+    if (block_begins_ && !last_key_.empty() && UserKeyOf(last_key_) == user_key && separator_ != last_key_) {
+      return Bad(handle, "versions of one key on both sides of an index key that is none of them");
+    }
+    block_begins_ = false;
     if (filter_ && !FilterMayContain(filter_->bytes(), user_key)) return Bad(handle, "a key the filter denies");
     if (last_key_.empty()) found_.smallest = user_key;
     last_key_ = entry.key();
@@ -151,6 +158,7 @@ class TableVerifier {
   std::vector<BlockHandle> partitions_;
   std::string separator_, last_key_;  // of the data block before, of the entry before
   uint64_t next_offset_ = 0;
+  bool block_begins_ = true;  // the next entry is the first of its data block
   bool any_ = false;
 };
 

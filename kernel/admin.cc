@@ -1,6 +1,9 @@
 // The engine's rarer operations: column families, named snapshots, flush, compact, checkpoint, verify.
 #include "base/assert.h"
+#include "base/next_step.h"
+#include "kernel/constants.h"
 #include "kernel/engine.h"
+#include "kernel/log_replay.h"
 
 namespace tarn::kernel {
 namespace {
@@ -162,6 +165,8 @@ Status Engine::Checkpoint(Backend& target) {
   ManifestRecord record = store_->FullRecord(&pinned);
   // A snapshot that was made after the flush is not of this moment: the copy lacks changes that it sees, and would
   // give their sequences to others.
+  record.first_wal = 0;  // its log is still to begin
+  record.durable_sequence = record.last_sequence;
   std::erase_if(record.snapshots_added, [&](const auto& made) { return made.sequence > record.last_sequence; });
   for (const ManifestTable& table : record.tables_added) {
     TARN_TRY(CopyBlob(*store_->parts.backend, target, TableBlobName(table.meta.number)));
@@ -193,9 +198,27 @@ Status Engine::Verify() {
       }
     }
   }
-  if (store_->settings.read_only) return {};
-  Manifest manifest(*store_->parts.backend);
-  return manifest.Load();
+  // A read-only store has read both when it was opened, and its view is of that time.
+  return store_->settings.read_only ? Status() : VerifyLog();
+}
+
+// The manifest and the log as a recovery would find them now, beside the writers of this store.
+Status Engine::VerifyLog() {
+  Backend& backend = *store_->parts.backend;
+  for (int attempt = 0;; ++attempt) {
+    const uint64_t published = store_->manifest_number();
+    Manifest manifest(backend);
+    TARN_TRY(manifest.Load());
+    const uint64_t found = manifest.state().last().number;
+    if (found < published) {
+      return Status::Corruption(ManifestBlobName(published) + ", byte 0: the manifest record is missing" +
+                                std::string(kRepairStep));
+    }
+    const Result<ReplayedLog> log = ReplayLog(*store_->parts.wal, backend, manifest.state(), nullptr);
+    if (log.ok()) return CheckManifestIsNewest(store_->Manifested(), *log);
+    // A flush may have released segments meanwhile.
+    if (attempt == kReadOnlyAttempts || !MovedOn(found)) return log.status();
+  }
 }
 
 }  // namespace tarn::kernel

@@ -56,7 +56,7 @@ class Background::FlushTask {
     for (const auto& [id, part] : mem_->families()) {
       const FamilyVersion* family = view->version->Find(id);
       if (part->empty() || family == nullptr) continue;
-      jobs_.emplace_back(id, NewFlushJob(store, *part, family->runs.empty()));
+      jobs_.emplace_back(id, NewFlushJob(store, id, *part, family->runs.empty()));
     }
   }
   Status Publish() {
@@ -136,7 +136,7 @@ class Background::CompactTask {
 
  private:
   Status Prepare() {
-    MergeSpec spec = NewMergeSpec(owner_.store_, bottom_, bottom_);
+    MergeSpec spec = NewMergeSpec(owner_.store_, family_, bottom_, bottom_);
     for (const RunRef& run : inputs_) {
       spec.inputs.push_back(NewRunCursor(run, *owner_.store_.reader, false));
       for (const auto& handle : run->tables) {

@@ -1,5 +1,6 @@
 #include "kernel/batch.h"
 
+#include "base/next_step.h"
 #include "tarn/write_batch.h"
 
 namespace tarn {
@@ -54,17 +55,18 @@ bool NextChange(std::string_view* bytes, BatchChange* change) {
   return change->kind == Kind::kDelete || GetBytes(bytes, &change->value);
 }
 
-void AppendPayloadHeader(std::string* out, Sequence first, uint64_t count) {
+void AppendPayloadHeader(std::string* out, Sequence first, uint64_t manifest, uint64_t count) {
   PutFixed64(out, first);
+  PutVarint(out, manifest);
   PutVarint(out, count);
 }
 
 Result<Payload> ParsePayload(std::string_view bytes) {
   Payload payload;
   uint64_t first = 0;
-  if (!GetFixed64(&bytes, &first) || !GetVarint(&bytes, &payload.count) || first > kMaxSequence ||
-      payload.count > kMaxSequence - first) {
-    return Status::Corruption("log record holds no batch header; run `tarn check`");
+  if (!GetFixed64(&bytes, &first) || !GetVarint(&bytes, &payload.manifest) || !GetVarint(&bytes, &payload.count) ||
+      first > kMaxSequence || payload.count > kMaxSequence - first) {
+    return Status::Corruption("log record holds no batch header" + std::string(kRepairStep));
   }
   payload.first = first;
   payload.changes = bytes;

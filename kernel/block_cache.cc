@@ -64,22 +64,23 @@ class alignas(64) BlockCache::Shard {
     return Find(table, offset, hash) != nullptr;
   }
 
-  // Takes over `entry` and returns null, or returns it when its block is here already.
-  Entry* Insert(Entry* entry) {
+  // Takes over `entry`, unless its block is here already.
+  bool Insert(Entry* entry) {
     MutexLock lock(mutex_);
-    if (Find(entry->table, entry->offset, entry->hash) != nullptr) return entry;
+    if (Find(entry->table, entry->offset, entry->hash) != nullptr) return false;
+    // What may find no memory comes first, so that it changes nothing.
     if (count_ >= buckets_.size()) Grow();
+    Entry*& head = tables_[entry->table];
     Entry*& bucket = buckets_[entry->hash & (buckets_.size() - 1)];
     entry->chain = bucket;
     bucket = entry;
     ++count_;
     entry->in_main = TakeGhost(entry->hash);
     Push(entry);
-    Entry*& head = tables_[entry->table];
     entry->table_next = head;
     if (head != nullptr) head->table_previous = entry;
     head = entry;
-    return nullptr;
+    return true;
   }
 
   // The entry to be given up, unlinked, for the caller to free; null when there is none.
@@ -142,17 +143,18 @@ class alignas(64) BlockCache::Shard {
   }
 
   void Grow() REQUIRES(mutex_) {
-    std::vector<Entry*> old = std::exchange(buckets_, {});
-    buckets_.resize(std::max<size_t>(64, old.size() * 2));
-    ghosts_.assign(buckets_.size() * 2 / std::tuple_size_v<GhostSet>, {});
-    for (Entry* head : old) {
+    std::vector<Entry*> buckets(std::max<size_t>(64, buckets_.size() * 2));
+    std::vector<GhostSet> ghosts(buckets.size() * 2 / std::tuple_size_v<GhostSet>);
+    for (Entry* head : buckets_) {
       while (head != nullptr) {
         Entry* entry = std::exchange(head, head->chain);
-        Entry*& bucket = buckets_[entry->hash & (buckets_.size() - 1)];
+        Entry*& bucket = buckets[entry->hash & (buckets.size() - 1)];
         entry->chain = bucket;
         bucket = entry;
       }
     }
+    buckets_.swap(buckets);
+    ghosts_.swap(ghosts);
   }
 
   void Push(Entry* entry) REQUIRES(mutex_) {
@@ -261,16 +263,19 @@ void BlockCache::Insert(uint64_t table, uint64_t offset, BlockRef block) {
   const uint64_t charge = sizeof(Entry) + kOverheadBytes + block->bytes().size();
   if (charge > budget_->limit()) return;  // would push out everything and still not fit
   const size_t home = hash >> (64 - std::countr_zero(kShards));
+  std::unique_ptr<Entry> entry(new Entry{table, offset, hash, std::move(block), charge});
   while (!budget_->TryCharge(charge)) {
     if (!EvictOne(home)) return;
   }
   bytes_.fetch_add(charge, std::memory_order_relaxed);
-  Entry* entry = new Entry{table, offset, hash, std::move(block), charge};
-  if (Entry* refused = shards_[home]->Insert(entry); refused != nullptr) {
-    delete refused;
-    bytes_.fetch_sub(charge, std::memory_order_relaxed);
-    budget_->Release(charge);
-  }
+  // Given back unless the entry stays, also when there is no memory for a place in the shard.
+  const auto give_back = [this](Entry* unwanted) {
+    bytes_.fetch_sub(unwanted->charge, std::memory_order_relaxed);
+    budget_->Release(unwanted->charge);
+    delete unwanted;
+  };
+  std::unique_ptr<Entry, decltype(give_back)> charged(entry.release(), give_back);
+  if (shards_[home]->Insert(charged.get())) (void)charged.release();
 }
 
 void BlockCache::EraseTable(uint64_t table) {

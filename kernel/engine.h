@@ -54,13 +54,15 @@ class Engine {
  private:
   Engine() = default;
   Status OpenReadOnly();
-  bool MovedOn() const;
+  bool MovedOn(uint64_t from) const;
   Status OpenForWriting();
   Status LoadOrCreate();
-  Result<WalReplayEnd> ReplayLog(MemSet* mem);
   Status SaveRecovered(std::shared_ptr<MemSet> recovered, uint64_t next_segment);
-  Status RemoveOrphans();
+  Result<std::vector<BlobInfo>> CheckTables();
+  Status RemoveOrphans(const std::vector<BlobInfo>& orphans);
   void StartWriting(std::unique_ptr<WalWriter> wal);
+  Status WitnessClose();
+  Status VerifyLog();
   std::shared_ptr<MemSet> NewMemSet(uint64_t first_wal);
   std::string HolderLine() const;
 

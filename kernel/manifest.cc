@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/next_step.h"
 #include "kernel/constants.h"
 
 namespace tarn::kernel {
@@ -9,10 +10,15 @@ namespace {
 
 constexpr std::string_view kPrefix = "manifest/";
 
-bool ParseNumber(std::string_view name, uint64_t* number) {
-  name.remove_prefix(kPrefix.size());
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), *number, 16);
-  return error == std::errc() && end == name.data() + name.size();
+// False for a name that no record has: a stray file, left alone.
+bool ParseNumber(const std::string& name, uint64_t* number) {
+  *number = 0;
+  std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), *number, 16);
+  return *number != 0 && ManifestBlobName(*number) == name;
+}
+
+Status Damaged(uint64_t number, const std::string& what) {
+  return Status::Corruption(ManifestBlobName(number) + ", byte 0: " + what + std::string(kRepairStep));
 }
 
 }  // namespace
@@ -33,14 +39,30 @@ Result<uint64_t> Manifest::NewestNumber() {
     more = page.more && !page.blobs.empty();
     if (more) after = page.blobs.back().name;
   }
-  if (newest == 0) return Status::NotFound("no store here (no manifest)");
+  if (newest == 0) return WhyNone();
   return newest;
 }
 
+// A store begins with its manifest, and a checkpoint ends with it.
+Status Manifest::WhyNone() {
+  for (const char* prefix : {"table/", "wal/"}) {
+    TARN_ASSIGN(const ListPage page, backend_.List(prefix, "", 1));
+    if (page.blobs.empty()) continue;
+    return Status::Corruption(
+        page.blobs[0].name +
+        " is here, but no manifest says what it belongs to: the manifest was lost, or this is a "
+        "checkpoint that was not completed; nothing was changed" +
+        std::string(kRepairStep));
+  }
+  return Status::NotFound("no store here (no manifest)");
+}
+
 Result<ManifestRecord> Manifest::ReadRecord(uint64_t number) {
-  TARN_ASSIGN(std::unique_ptr<BlobReader> blob, backend_.Open(ManifestBlobName(number)));
+  auto opened = backend_.Open(ManifestBlobName(number));
+  if (opened.status().code() == Code::kNotFound) return Damaged(number, "the manifest record is missing");
+  TARN_ASSIGN(const std::unique_ptr<BlobReader> blob, std::move(opened));
   if (blob->size() > (1ull << 30)) {
-    return Status::Corruption(ManifestBlobName(number) + ": impossible size; restore from a checkpoint");
+    return Damaged(number, "has an impossible size");
   }
   std::string bytes(blob->size(), '\0');
   TARN_TRY(blob->Read(0, bytes));
@@ -51,7 +73,7 @@ Status Manifest::Load() {
   TARN_ASSIGN(const uint64_t newest, NewestNumber());
   TARN_ASSIGN(ManifestRecord last, ReadRecord(newest));
   if (last.base > newest || last.base == 0) {
-    return Status::Corruption(ManifestBlobName(newest) + ": names a base after itself; restore from a checkpoint");
+    return Damaged(newest, "names a base after itself");
   }
   ManifestState state;
   for (uint64_t number = last.base; number < newest; ++number) {
@@ -59,7 +81,7 @@ Status Manifest::Load() {
     if (!record.ok())
       return record.status().Annotate(ManifestBlobName(newest) + " builds on a record that is unreadable");
     if (number == last.base && !record->full()) {
-      return Status::Corruption(ManifestBlobName(number) + ": is not a full record; restore from a checkpoint");
+      return Damaged(number, "is not a full record");
     }
     TARN_TRY(state.Apply(*record));
   }
@@ -120,9 +142,18 @@ Status Manifest::Put(const ManifestRecord& record) {
     return broken_;
   }
   const Result<ManifestRecord> there = ReadRecord(record.number);
-  std::string by = there.ok() ? there->writer + " (epoch " + std::to_string(there->epoch) + ")" : "another writer";
-  broken_ = Status::Fenced(ManifestBlobName(record.number) + " was already published by " + by +
-                           "; this writer has lost the store, reopen it");
+  // Our own: a network may deliver a request twice. No two writers send the same bytes, because each begins a log
+  // segment of its own and its first record names it.
+  if (there.ok() && EncodeManifestRecord(*there) == bytes) return {};
+  if (there.ok()) {
+    broken_ =
+        Status::Fenced(ManifestBlobName(record.number) + " was already published by " + there->writer + " (epoch " +
+                       std::to_string(there->epoch) + "); this writer has lost the store, reopen it");
+  } else {
+    broken_ =
+        there.status().Annotate(ManifestBlobName(record.number) +
+                                " is there and cannot be read, so nobody knows who published it; reopen the store");
+  }
   return broken_;
 }
 

@@ -24,7 +24,8 @@ class Manifest {
  public:
   explicit Manifest(Backend& backend) : backend_(backend) {}
 
-  // Reads the newest state. NotFound when there is no record: no store is here.
+  // Reads the newest state. NotFound when no store is here. Tables or log segments without a manifest are
+  // Corruption: it was lost, and whoever took the place for empty would delete them.
   Status Load();
   // Publishes record 1 of a new store with the default family. Busy when someone else did.
   Status Create(const std::string& store_id, const std::string& writer);
@@ -45,6 +46,7 @@ class Manifest {
 
  private:
   Result<uint64_t> NewestNumber();
+  Status WhyNone();
   Result<ManifestRecord> ReadRecord(uint64_t number);
   Status Put(const ManifestRecord& record);
   void DeleteBelow(uint64_t number);

@@ -1,11 +1,13 @@
 #include "kernel/manifest_state.h"
 
+#include "base/next_step.h"
+
 namespace tarn::kernel {
 namespace {
 
 Status Misfit(const ManifestRecord& record, const std::string& what) {
   return Status::Corruption(ManifestBlobName(record.number) + ": " + what +
-                            "; the manifest does not fit together, restore from a checkpoint");
+                            ", so the manifest does not fit together" + std::string(kRepairStep));
 }
 
 }  // namespace
@@ -17,6 +19,9 @@ Status ManifestState::Apply(const ManifestRecord& record) {
     snapshots_.clear();
   } else if (record.number != last_.number + 1 || record.base != last_.base || record.store_id != last_.store_id) {
     return Misfit(record, "is not the successor of " + ManifestBlobName(last_.number));
+  } else if (record.next_table < last_.next_table || record.next_run < last_.next_run ||
+             record.next_family < last_.next_family) {
+    return Misfit(record, "takes back numbers that were given out");
   }
   for (const ManifestFamily& family : record.families_added) {
     if (family.id >= record.next_family || !families_.emplace(family.id, family.name).second) {
@@ -42,6 +47,12 @@ Status ManifestState::Apply(const ManifestRecord& record) {
 Status ManifestState::ApplyTables(const ManifestRecord& record) {
   for (uint64_t number : record.tables_removed) {
     if (tables_.erase(number) == 0) return Misfit(record, "removes unknown table " + TableBlobName(number));
+  }
+  if (!record.families_dropped.empty()) {
+    for (const auto& [number, table] : tables_) {
+      if (!families_.contains(table.family))
+        return Misfit(record, "drops a family but keeps " + TableBlobName(number));
+    }
   }
   for (const ManifestTable& table : record.tables_added) {
     if (!families_.contains(table.family)) return Misfit(record, "has a table of an unknown family");

@@ -38,8 +38,9 @@ std::shared_ptr<const TombstoneSets> FamilyMem::tombstones() const {
 
 Sequence FamilyMem::NewestCover(std::string_view user_key, Sequence snapshot) const {
   if (!has_tombstones()) return 0;
+  const std::shared_ptr<const TombstoneSets> sets = tombstones();  // a writer may replace them meanwhile
   Sequence newest = 0;
-  for (const auto& set : *tombstones()) newest = std::max(newest, set->NewestCover(user_key, snapshot));
+  for (const auto& set : *sets) newest = std::max(newest, set->NewestCover(user_key, snapshot));
   return newest;
 }
 

@@ -11,9 +11,9 @@ namespace tarn::kernel {
 
 // A spec without inputs. `bottom`: nothing older lies below; `last_level`: the tables rest at the last level, so they
 // are compressed as such. The store outlives the job.
-MergeSpec NewMergeSpec(Store& store, bool bottom, bool last_level);
+MergeSpec NewMergeSpec(Store& store, uint32_t family, bool bottom, bool last_level);
 
 // The job that writes one family's memtable into tables of level 0. `mem` outlives it.
-std::unique_ptr<MergeJob> NewFlushJob(Store& store, const FamilyMem& mem, bool bottom);
+std::unique_ptr<MergeJob> NewFlushJob(Store& store, uint32_t family, const FamilyMem& mem, bool bottom);
 
 }  // namespace tarn::kernel

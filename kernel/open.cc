@@ -1,9 +1,13 @@
 // Opening and closing a store: recovery. docs/architecture.md, "the life of a crash".
 //
 // For writing: take the lock; load the newest manifest state (or create it); replay the log from its first_wal
-// into memtables; remove table blobs no record names; write what was replayed into level-0 tables; and publish
-// one record with a higher epoch that holds these tables and the new first_wal. Only then is the store open:
-// nothing is served that a second crash could take back, and the old log is no longer needed.
+// into memtables; see that every table is there; write what was replayed into level-0 tables; begin a new log
+// segment; and publish one record with a higher epoch that holds these tables and names the segment as first_wal.
+// Only then is the store open: nothing is served that a second crash could take back, the old log is no longer
+// needed, and table blobs that no record names are removed. Not earlier: until our record has taken its number, one
+// that a dead writer sent over a network may still land there, and names what looked like an orphan.
+//
+// An open that fails for damage has changed nothing: all checks come before the first change.
 //
 // Read-only: no lock, nothing is changed. All tables are opened at once, so that their bytes stay readable when
 // a live writer drops them; if the writer changed the store meanwhile, the whole attempt is repeated.
@@ -13,9 +17,10 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "kernel/batch.h"
+#include "base/next_step.h"
 #include "kernel/constants.h"
 #include "kernel/engine.h"
+#include "kernel/log_replay.h"
 #include "kernel/merge_jobs.h"
 
 namespace tarn::kernel {
@@ -27,26 +32,19 @@ std::string NewStoreId(Entropy& entropy) {
   return id;
 }
 
-// Adds the changes of one log record to the memtables. Families the manifest no longer has were dropped.
-Status ApplyPayload(std::string_view bytes, MemSet* mem) {
-  TARN_ASSIGN(const Payload payload, ParsePayload(bytes));
-  if (payload.first <= mem->last_sequence()) {
-    return Status::Corruption("log record goes back in sequence to " + std::to_string(payload.first) +
-                              "; run `tarn check`");
+// A list that leaves no page out.
+Result<std::vector<BlobInfo>> ListAll(Backend& backend, std::string_view prefix) {
+  std::vector<BlobInfo> all;
+  for (bool more = true; more;) {
+    TARN_ASSIGN(ListPage page, backend.List(prefix, all.empty() ? "" : all.back().name, 1000));
+    more = page.more && !page.blobs.empty();
+    std::move(page.blobs.begin(), page.blobs.end(), std::back_inserter(all));
   }
-  std::string_view changes = payload.changes;
-  for (uint64_t i = 0; i < payload.count; ++i) {
-    BatchChange change;
-    if (!NextChange(&changes, &change))
-      return Status::Corruption("log record holds a malformed batch; run `tarn check`");
-    if (FamilyMem* family = mem->Find(change.family)) {
-      family->Add(change.kind, payload.first + i, change.key, change.value);
-    }
-  }
-  if (!changes.empty()) return Status::Corruption("log record is longer than its batch; run `tarn check`");
-  if (payload.count > 0) mem->set_last_sequence(payload.first + payload.count - 1);
-  return {};
+  return all;
 }
+
+// Of a blob below table/; another name than TableBlobName(of the result) is not a table's.
+uint64_t TableNumberOf(const std::string& name) { return std::strtoull(name.c_str() + 6, nullptr, 16); }
 
 }  // namespace
 
@@ -57,15 +55,16 @@ Result<std::unique_ptr<Engine>> Engine::Open(const Settings& settings, Component
     engine->store_ = std::make_unique<Store>(settings, parts);
     const Status opened = settings.read_only ? engine->OpenReadOnly() : engine->OpenForWriting();
     if (opened.ok()) return engine;
-    if (!settings.read_only || attempt == kReadOnlyAttempts || !engine->MovedOn()) return opened;
+    const uint64_t looked = engine->store_->manifest_for_open().state().last().number;
+    if (!settings.read_only || attempt == kReadOnlyAttempts || !engine->MovedOn(looked)) return opened;
   }
 }
 
-// Whether a live writer has published since this read-only attempt looked. Then the error, whatever it says, may
-// just be that tables or log segments were deleted under its hands.
-bool Engine::MovedOn() const {
+// Whether a live writer has published since somebody looked, who then saw record `from`. Then his error, whatever it
+// says, may just be that tables or log segments were deleted under his hands.
+bool Engine::MovedOn(uint64_t from) const {
   Manifest now(*store_->parts.backend);
-  return now.Load().ok() && now.state().last().number != store_->manifest_for_open().state().last().number;
+  return now.Load().ok() && now.state().last().number != from;
 }
 
 std::string Engine::HolderLine() const {
@@ -95,7 +94,8 @@ Status Engine::OpenReadOnly() {
     }
   }
   mem->set_last_sequence(last.last_sequence);
-  TARN_TRY(ReplayLog(mem.get()).status());
+  TARN_ASSIGN(const ReplayedLog log,
+              ReplayLog(*store_->parts.wal, *store_->parts.backend, manifest.state(), mem.get()));
   mem->ChargeGrowth();
   store_->Show(std::max(last.last_sequence, mem->last_sequence()));
   // If the writer has published meanwhile, the log may already lack what its new tables hold.
@@ -103,7 +103,7 @@ Status Engine::OpenReadOnly() {
   TARN_TRY(again.Load());
   if (again.state().last().first_wal != last.first_wal)
     return Status::Unavailable("the store's writer moved on while it was read; open it again");
-  return {};
+  return CheckManifestIsNewest(again.state(), log);
 }
 
 Status Engine::OpenForWriting() {
@@ -120,15 +120,19 @@ Status Engine::OpenForWriting() {
   const ManifestRecord last = manifest.state().last();
   auto recovered = NewMemSet(last.first_wal);
   recovered->set_last_sequence(last.last_sequence);
-  TARN_ASSIGN(const WalReplayEnd end, ReplayLog(recovered.get()));
+  TARN_ASSIGN(const ReplayedLog log,
+              ReplayLog(*store_->parts.wal, *store_->parts.backend, manifest.state(), recovered.get()));
+  TARN_TRY(CheckManifestIsNewest(manifest.state(), log));
   recovered->ChargeGrowth();
   TARN_TRY(store_->InstallManifest(recovered));
-  TARN_TRY(RemoveOrphans());
+  TARN_ASSIGN(const std::vector<BlobInfo> orphans, CheckTables());
   store_->Show(std::max(last.last_sequence, recovered->last_sequence()));
   manifest.TakeOver(last.epoch + 1, HolderLine());
-  const uint64_t segment = std::max(end.next_segment, last.first_wal);
-  TARN_TRY(SaveRecovered(recovered, segment));
+  const uint64_t segment = std::max(log.next_segment, last.first_wal);
+  // Before the record that names it: a first_wal that is not there is a loss and not a crash.
   TARN_ASSIGN(auto wal, store_->parts.wal->Open(*store_->parts.backend, store_->store_id(), segment));
+  TARN_TRY(SaveRecovered(recovered, segment));
+  TARN_TRY(RemoveOrphans(orphans));
   StartWriting(std::move(wal));
   TARN_TRY(writes_->ReleaseWal(segment));  // what recovery has superseded
   background_->Kick();
@@ -147,29 +151,38 @@ Status Engine::LoadOrCreate() {
   return manifest.Create(NewStoreId(*store_->parts.entropy), HolderLine());
 }
 
-Result<WalReplayEnd> Engine::ReplayLog(MemSet* mem) {
-  const ManifestState& state = store_->manifest_for_open().state();
-  return store_->parts.wal->Replay(*store_->parts.backend, state.store_id(), state.last().first_wal,
-                                   [&](uint64_t, std::string_view payload) { return ApplyPayload(payload, mem); });
+// Every table that the manifest names must be there with all its bytes: if one is not, the manifest may be an older
+// one, whose "orphans" are the newer tables. Returns these.
+Result<std::vector<BlobInfo>> Engine::CheckTables() {
+  constexpr uint64_t kNeverGivenOut = 1ull << 63;  // so far up that only a stray file is called so
+  std::map<uint64_t, ManifestTable> missing = store_->manifest_for_open().state().tables();
+  TARN_ASSIGN(const std::vector<BlobInfo> blobs, ListAll(*store_->parts.backend, "table/"));
+  std::vector<BlobInfo> orphans;
+  for (const BlobInfo& blob : blobs) {
+    const uint64_t number = TableNumberOf(blob.name);
+    if (TableBlobName(number) != blob.name || number >= kNeverGivenOut) continue;  // a stray file
+    store_->RaiseTableNumber(number + 1);
+    const auto named = missing.find(number);
+    if (named == missing.end()) {
+      orphans.push_back(blob);
+    } else if (named->second.meta.file_bytes == blob.size) {
+      missing.erase(named);
+    }
+  }
+  for (const auto& [number, table] : missing) {  // says what is wrong with the first
+    TARN_TRY(Table::Open(*store_->parts.backend, store_->store_id(), number, table.meta.file_bytes).status());
+  }
+  return orphans;
 }
 
-// A table blob that no record names was left by a job that never ended. Its number is not used again.
-Status Engine::RemoveOrphans() {
-  const auto& tables = store_->manifest_for_open().state().tables();
+// Left by jobs that never ended. Their numbers are not used again. What does not open as a table of this store was
+// not left by a job of this store, and stays.
+Status Engine::RemoveOrphans(const std::vector<BlobInfo>& orphans) {
   Backend& backend = *store_->parts.backend;
-  std::string after;
-  for (bool more = true; more;) {
-    TARN_ASSIGN(const ListPage page, backend.List("table/", after, 1000));
-    for (const BlobInfo& blob : page.blobs) {
-      after = blob.name;
-      const uint64_t number = std::strtoull(blob.name.c_str() + 6, nullptr, 16);
-      if (TableBlobName(number) != blob.name) continue;  // not ours to delete
-      store_->RaiseTableNumber(number + 1);
-      if (tables.contains(number)) continue;
-      const Status deleted = backend.Delete(blob.name);
-      if (!deleted.ok() && deleted.code() != Code::kNotFound) return deleted;
-    }
-    more = page.more && !page.blobs.empty();
+  for (const BlobInfo& orphan : orphans) {
+    if (!Table::Open(backend, store_->store_id(), TableNumberOf(orphan.name), orphan.size).ok()) continue;
+    const Status deleted = backend.Delete(orphan.name);
+    if (!deleted.ok() && deleted.code() != Code::kNotFound) return deleted;
   }
   return {};
 }
@@ -179,7 +192,7 @@ Status Engine::SaveRecovered(std::shared_ptr<MemSet> recovered, uint64_t next_se
   std::vector<std::pair<uint32_t, std::unique_ptr<MergeJob>>> jobs;
   for (const auto& [id, part] : recovered->families()) {
     if (part->empty()) continue;
-    auto job = NewFlushJob(*store_, *part, false);
+    auto job = NewFlushJob(*store_, id, *part, false);
     while (job->Step(kQuantumBytes)) {
     }
     TARN_TRY(job->status());
@@ -220,8 +233,18 @@ Status Engine::Close() {
   const Status quiet = writes_->Exclusive([] { return Status(); });
   background_->Stop();
   close_status_ = store_->failed() ? quiet : writes_->Close();
+  if (close_status_.ok()) close_status_ = WitnessClose();
   store_->SweepGraveyard();
   return close_status_;
+}
+
+// States in the manifest how far the log went, so that a log which is cut off afterwards does not pass for that of a
+// writer who died.
+Status Engine::WitnessClose() {
+  if (store_->Manifested().last().durable_sequence >= store_->visible()) return {};
+  const Status published = store_->Edit([](ManifestRecord*, const ManifestState&) { return Status(); });
+  // The log is whole on a full device too; it is only less protected.
+  return published.code() == Code::kNoSpace ? Status() : published;
 }
 
 Engine::~Engine() {

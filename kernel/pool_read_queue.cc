@@ -17,7 +17,6 @@ ReadPool::ReadPool(uint32_t parallel_reads)
 PoolReadQueue::~PoolReadQueue() { CHECK(in_flight_ == 0); }
 
 void PoolReadQueue::Submit(ReadRequest* request) {
-  ++in_flight_;
   pool_.Run([this, request] {
     request->status = request->blob->Read(request->offset, request->out);
     // Notified under the mutex: once the owner has seen the last request it may destroy this queue.
@@ -25,6 +24,7 @@ void PoolReadQueue::Submit(ReadRequest* request) {
     done_.push_back(request);
     arrived_.notify_one();
   });
+  ++in_flight_;  // now that it was taken: there may have been no memory for it
 }
 
 std::vector<ReadRequest*> PoolReadQueue::Wait() {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/next_step.h"
 
 namespace tarn::kernel {
 namespace {
@@ -43,7 +44,18 @@ uint64_t EndOf(BlockHandle handle) { return handle.offset + handle.stored_bytes;
 class ReadEngine::ProbeDriver {
  public:
   explicit ProbeDriver(ReadEngine& engine) : engine_(engine), queue_(engine.TakeQueue()) {}
-  ~ProbeDriver() { engine_.ReturnQueue(std::move(queue_)); }
+  // After an exception (no memory) reads may be under way into our buffers: they are waited for.
+  ~ProbeDriver() {
+    while (in_flight_ > 0) {
+      const size_t back = queue_->Wait().size();
+      if (back == 0) break;  // the rest had come back already when it was thrown
+      in_flight_ -= std::min(back, in_flight_);
+    }
+    for (const auto& [place, fetch] : fetches_) {
+      if (fetch != nullptr) engine_.in_flight_bytes_.fetch_sub(fetch->counted, std::memory_order_relaxed);
+    }
+    engine_.ReturnQueue(std::move(queue_));
+  }
 
   // The probe stopped for a block: asks for it, or joins those who wait for it already.
   void Wait(TableProbe* probe) {
@@ -84,6 +96,7 @@ class ReadEngine::ProbeDriver {
     std::unique_ptr<char[]> bytes;
     MemoryCharge charge;
     std::vector<TableProbe*> waiters;
+    uint64_t counted = 0;  // in in_flight_bytes_
     bool retried = false;
   };
   struct Place {
@@ -102,9 +115,9 @@ class ReadEngine::ProbeDriver {
       engine_.in_flight_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
       return false;
     }
+    fetch->counted = bytes;
     fetch->charge = engine_.ChargeBuffer(bytes);
     fetch->bytes = std::make_unique_for_overwrite<char[]>(bytes);
-    ++in_flight_;
     Submit(fetch);
     return true;
   }
@@ -117,9 +130,11 @@ class ReadEngine::ProbeDriver {
     engine_.statistics_.Add(Counter::kReadRequests);
     engine_.statistics_.Add(Counter::kReadBytes, fetch->handle.stored_bytes);
     queue_->Submit(&fetch->request);
+    ++in_flight_;
   }
 
   void Arrived(Fetch* fetch) {
+    --in_flight_;
     const Table& table = *fetch->table;
     const BlockHandle handle = fetch->handle;
     const Status& read = fetch->request.status;
@@ -131,8 +146,7 @@ class ReadEngine::ProbeDriver {
       Submit(fetch);
       return;
     }
-    --in_flight_;
-    engine_.in_flight_bytes_.fetch_sub(handle.stored_bytes, std::memory_order_relaxed);
+    engine_.in_flight_bytes_.fetch_sub(std::exchange(fetch->counted, 0), std::memory_order_relaxed);
     engine_.statistics_.Add(Counter::kBlockMisses);
     fetch->bytes.reset();
     fetch->charge = {};
@@ -162,7 +176,9 @@ class ReadEngine::ProbeDriver {
 };
 
 ReadEngine::ReadEngine(Backend& backend, BlockCache& cache, Statistics& statistics)
-    : backend_(backend), cache_(cache), statistics_(statistics), pool_(backend.info().parallel_reads) {}
+    : backend_(backend), cache_(cache), statistics_(statistics), pool_(backend.info().parallel_reads) {
+  idle_queues_.reserve(kIdleQueuesMax);  // ReturnQueue is called by a destructor, which must not throw
+}
 
 ReadEngine::~ReadEngine() = default;
 
@@ -256,7 +272,7 @@ Status ReadEngine::CheckHandle(const Table& table, BlockHandle handle) const {
   if (handle.offset <= size && handle.stored_bytes <= size - handle.offset) return Status::Ok();
   return Status::Corruption(PlaceOf(table, handle.offset) + ": a block of " + std::to_string(handle.stored_bytes) +
                             " bytes would end behind the end of the blob (" + std::to_string(size) +
-                            " bytes); run `tarn check`, then restore the table from a backup");
+                            " bytes)" + std::string(kRepairStep));
 }
 
 Status ReadEngine::ReadBytes(const Table& table, uint64_t offset, std::span<char> out) {

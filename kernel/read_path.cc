@@ -151,7 +151,7 @@ std::vector<Status> MultiGet(Store& store, ColumnFamily family, const std::vecto
   return statuses;
 }
 
-Result<Sequence> NewestSequence(Store& store, uint32_t family, std::string_view key) {
+Result<bool> ChangedSince(Store& store, uint32_t family, std::string_view key, Sequence then) {
   const Store::Pinned pinned = store.Pin();
   const FamilyVersion* version = pinned.view->version->Find(family);
   if (version == nullptr) return store.UnknownFamily(family);
@@ -159,7 +159,12 @@ Result<Sequence> NewestSequence(Store& store, uint32_t family, std::string_view 
   read.Start(*pinned.view, *version, key, pinned.sequence);
   Drive(store, read);
   TARN_TRY(read.status());
-  return read.sequence();
+  if (read.sequence() <= then) return false;
+  if (read.answer() == PointRead::Answer::kFound) return true;
+  read.Start(*pinned.view, *version, key, then);
+  Drive(store, read);
+  TARN_TRY(read.status());
+  return read.answer() == PointRead::Answer::kFound;
 }
 
 std::unique_ptr<Iterator> NewIterator(Store& store, ColumnFamily family, const ReadOptions& options) {

@@ -62,8 +62,9 @@ class PointRead {
 Status Get(Store& store, ColumnFamily family, std::string_view key, const Snapshot* snapshot, std::string* value);
 std::vector<Status> MultiGet(Store& store, ColumnFamily family, const std::vector<std::string_view>& keys,
                              const Snapshot* snapshot, std::vector<std::string>* values);
-// The sequence of the newest version or tombstone of the key, 0 when it never existed. For transactions.
-Result<Sequence> NewestSequence(Store& store, uint32_t family, std::string_view key);
+// Whether the key holds another version now than at `then`, which is retained. Absent at both moments is no change,
+// whatever was there between them: a merge may have forgotten it, and must not decide. For transactions.
+Result<bool> ChangedSince(Store& store, uint32_t family, std::string_view key, Sequence then);
 std::unique_ptr<Iterator> NewIterator(Store& store, ColumnFamily family, const ReadOptions& options);
 // An iterator that shows nothing but this error.
 std::unique_ptr<Iterator> NewErrorIterator(Status status);

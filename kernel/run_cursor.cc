@@ -20,10 +20,8 @@ class RunCursor final : public Cursor {
     SettleBackward();
   }
   void Seek(std::string_view target) override {
-    const std::string_view user_key = UserKeyOf(target);
-    const auto it = std::partition_point(run_->tables.begin(), run_->tables.end(),
-                                         [&](const auto& table) { return table->meta().largest < user_key; });
-    if (!OpenTable(static_cast<size_t>(it - run_->tables.begin()))) return;
+    // Not a table that ends just before the key: all its versions are in the next one, and the target may be old.
+    if (!OpenTable(run_->FirstNotBefore(UserKeyOf(target)))) return;
     inner_->Seek(target);
     SettleForward();
   }

@@ -8,6 +8,15 @@
 #include "tarn/db.h"
 
 namespace tarn::kernel {
+namespace {
+
+void RaiseTo(std::atomic<uint64_t>* value, uint64_t at_least) {
+  uint64_t now = value->load(std::memory_order_relaxed);
+  while (now < at_least && !value->compare_exchange_weak(now, at_least, std::memory_order_release)) {
+  }
+}
+
+}  // namespace
 
 Store::Store(const Settings& s, Components components)
     : settings(s),
@@ -38,12 +47,15 @@ Status Store::Edit(const EditFn& edit, const MemSet* flushed) {
   ManifestRecord delta = manifest_.NextStep();
   TARN_TRY(edit(&delta, manifest_.state()));
   delta.next_table = next_table_.load(std::memory_order_relaxed);
+  const Sequence durable = durable_.load(std::memory_order_acquire);
+  delta.durable_sequence = std::max({delta.durable_sequence, delta.last_sequence, durable});
   std::unordered_set<uint64_t> removed(delta.tables_removed.begin(), delta.tables_removed.end());
   const Status published = manifest_.Publish(std::move(delta));
   if (!published.ok()) {
     if (published.code() != Code::kNoSpace || !manifest_.broken().ok()) Fail(published);
     return published;
   }
+  manifest_number_.store(manifest_.state().last().number, std::memory_order_release);
   stats.Add(Counter::kManifestRecords);
   const std::shared_ptr<const ReadView> before = Pin().view;
   Result<std::shared_ptr<const Version>> version =
@@ -80,6 +92,7 @@ Status Store::InstallManifest(std::shared_ptr<MemSet> mem) {
   view->version = std::move(version);
   view->mems.push_back(std::move(mem));
   RaiseTableNumber(manifest_.state().last().next_table);
+  manifest_number_.store(manifest_.state().last().number, std::memory_order_release);
   store_id_ = manifest_.state().store_id();
   MutexLock view_lock(view_mutex_);
   view_ = std::move(view);
@@ -92,11 +105,14 @@ ManifestRecord Store::FullRecord(std::shared_ptr<const ReadView>* pinned) {
   return manifest_.state().Full(1);
 }
 
-void Store::RaiseTableNumber(uint64_t at_least) {
-  uint64_t now = next_table_.load(std::memory_order_relaxed);
-  while (now < at_least && !next_table_.compare_exchange_weak(now, at_least, std::memory_order_relaxed)) {
-  }
+ManifestState Store::Manifested() {
+  MutexLock lock(manifest_mutex_);
+  return manifest_.state();
 }
+
+void Store::RaiseTableNumber(uint64_t at_least) { RaiseTo(&next_table_, at_least); }
+
+void Store::RaiseDurable(Sequence at_least) { RaiseTo(&durable_, at_least); }
 
 Sequence Store::RegisterSnapshot() {
   MutexLock lock(snapshots_mutex_);

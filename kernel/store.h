@@ -89,6 +89,13 @@ class Store {
   // The family as people know it, for messages.
   Status UnknownFamily(uint32_t family) const;
 
+  // Every commit up to here survives power loss: the log was synced. The next manifest record states it.
+  void RaiseDurable(Sequence at_least);
+  // The newest manifest record that this store has read or published; each log record states it.
+  uint64_t manifest_number() const { return manifest_number_.load(std::memory_order_acquire); }
+  // The manifest state of this moment.
+  ManifestState Manifested() EXCLUDES(manifest_mutex_);
+
   // The 16-byte identity; set once, when the store is opened.
   const std::string& store_id() const { return store_id_; }
 
@@ -109,7 +116,9 @@ class Store {
   mutable Mutex view_mutex_;  // guards: which view is current
   std::shared_ptr<const ReadView> view_ GUARDED_BY(view_mutex_);
   std::atomic<Sequence> visible_{0};
+  std::atomic<Sequence> durable_{0};
   std::atomic<uint64_t> next_table_{1};
+  std::atomic<uint64_t> manifest_number_{0};
   Mutex snapshots_mutex_;  // guards: the sequences snapshots of this process hold
   std::multiset<Sequence> snapshots_ GUARDED_BY(snapshots_mutex_);
   mutable Mutex error_mutex_;  // guards: the first error

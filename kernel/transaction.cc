@@ -11,6 +11,7 @@ Status Over() { return Status::Invalid("the transaction is over; begin another")
 
 Status Transaction::Impl::Get(ColumnFamily family, std::string_view key, std::string* value) {
   if (snapshot_ == nullptr) return Over();
+  TARN_TRY(engine_.Usable());
   Key id{family.id, std::string(key)};
   if (const auto it = own_.find(id); it != own_.end()) {
     if (!it->second.has_value()) return Status::NotFound("no such key");
@@ -37,8 +38,8 @@ void Transaction::Impl::Delete(ColumnFamily family, std::string_view key) {
 
 Status Transaction::Impl::Validate() {
   for (const auto& [family, key] : tracked_) {
-    TARN_ASSIGN(const Sequence newest, kernel::NewestSequence(engine_.store(), family, key));
-    if (newest > snapshot_->sequence()) {
+    TARN_ASSIGN(const bool changed, kernel::ChangedSince(engine_.store(), family, key, snapshot_->sequence()));
+    if (changed) {
       return Status::Busy("a key of the transaction was changed by someone else; begin it again");
     }
   }

@@ -1,6 +1,6 @@
 // Transaction::Impl: optimistic concurrency. Reads remember their keys; commit, alone at the head of the write
-// queue, looks up the newest sequence of each key that was read or written, and refuses if one is newer than
-// the transaction's snapshot. Nothing is locked in between.
+// queue, looks each key that was read or written up again, and refuses if one holds another version than in the
+// transaction's snapshot. Nothing is locked in between.
 //
 // Source: Kung, Robinson, "On Optimistic Methods for Concurrency Control" (1981), with backward validation.
 // Serializable for point operations; ranges are not tracked, so phantoms are possible.

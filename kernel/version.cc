@@ -4,6 +4,8 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "base/next_step.h"
+
 namespace tarn::kernel {
 namespace {
 
@@ -33,7 +35,7 @@ Status Seal(Run* run) {
     const TableMeta& meta = tables[i]->meta();
     if (i > 0 && !Disjoint(tables[i - 1]->meta(), meta)) {
       return Status::Corruption("manifest: tables " + TableBlobName(tables[i - 1]->meta().number) + " and " +
-                                TableBlobName(meta.number) + " of one run overlap; restore from a checkpoint");
+                                TableBlobName(meta.number) + " of one run overlap" + std::string(kRepairStep));
     }
     run->bytes += meta.file_bytes;
     run->entries += meta.entries + meta.range_deletions;
@@ -44,15 +46,19 @@ Status Seal(Run* run) {
 
 }  // namespace
 
-TableHandle* Run::Find(std::string_view user_key) const {
-  // The first table whose end is not before the key.
+size_t Run::FirstNotBefore(std::string_view user_key) const {
   const auto it = std::partition_point(tables.begin(), tables.end(), [&](const auto& table) {
     const TableMeta& meta = table->meta();
     const int order = std::string_view(meta.largest).compare(user_key);
     return order < 0 || (order == 0 && meta.largest_exclusive);
   });
-  if (it == tables.end() || user_key < (*it)->meta().smallest) return nullptr;
-  return it->get();
+  return static_cast<size_t>(it - tables.begin());
+}
+
+TableHandle* Run::Find(std::string_view user_key) const {
+  const size_t index = FirstNotBefore(user_key);
+  if (index == tables.size() || user_key < tables[index]->meta().smallest) return nullptr;
+  return tables[index].get();
 }
 
 LevelsView FamilyVersion::View(const std::set<uint32_t>& busy_levels) const {

@@ -25,6 +25,8 @@ struct Run {
 
   // The table whose range may hold user_key, or null.
   TableHandle* Find(std::string_view user_key) const;
+  // The index of the first table whose end is not before the key; tables.size() when there is none.
+  size_t FirstNotBefore(std::string_view user_key) const;
 };
 using RunRef = std::shared_ptr<const Run>;
 

@@ -34,7 +34,7 @@ Status WritePath::Exclusive(const std::function<Status()>& work) {
   return Enter(&writer);
 }
 
-Status WritePath::Enter(Writer* writer) {
+Status WritePath::Enter(Writer* writer) noexcept {
   std::vector<Writer*> group;
   {
     MutexLock lock(queue_mutex_);
@@ -110,7 +110,7 @@ Status WritePath::CommitGroup(const std::vector<Writer*>& group) {
 
 Status WritePath::AppendToLog(Sequence first, uint64_t count, const std::vector<Writer*>& group) {
   payload_.clear();
-  AppendPayloadHeader(&payload_, first, count);
+  AppendPayloadHeader(&payload_, first, store_.manifest_number(), count);
   Durability durability = Durability::kNone;
   for (const Writer* writer : group) {
     payload_.append(writer->batch->bytes());
@@ -127,7 +127,10 @@ Status WritePath::AppendToLog(Sequence first, uint64_t count, const std::vector<
     return store_.error();
   }
   store_.stats.Add(Counter::kWalBytes, bytes);
-  if (durability == Durability::kPower) store_.stats.Add(Counter::kWalSyncs);
+  if (durability == Durability::kPower) {
+    store_.stats.Add(Counter::kWalSyncs);
+    store_.RaiseDurable(first + count - 1);
+  }
   return {};
 }
 
@@ -164,6 +167,7 @@ Status WritePath::SwitchMemSet() {
       return store_.error();
     }
     segment = *rotated;
+    store_.RaiseDurable(full->last_sequence());
   }
   store_.PushMemSet(NewMemSet(segment));
   hooks_.memtable_switched();
@@ -178,6 +182,7 @@ Status WritePath::RestartMemSet() {
 }
 
 Status WritePath::SyncWal() {
+  const Sequence appended = store_.visible();
   MutexLock lock(wal_mutex_);
   TARN_TRY(store_.error());
   const Status synced = wal_->Sync();
@@ -186,6 +191,7 @@ Status WritePath::SyncWal() {
     return store_.error();
   }
   store_.stats.Add(Counter::kWalSyncs);
+  store_.RaiseDurable(appended);
   return {};
 }
 
@@ -196,7 +202,9 @@ Status WritePath::ReleaseWal(uint64_t first_needed) {
 
 Status WritePath::Close() {
   MutexLock lock(wal_mutex_);
-  return wal_->Close();
+  TARN_TRY(wal_->Close());
+  store_.RaiseDurable(store_.visible());
+  return {};
 }
 
 uint64_t WritePath::wal_bytes() {

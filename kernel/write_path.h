@@ -55,7 +55,9 @@ class WritePath {
 
  private:
   struct Writer;
-  Status Enter(Writer* writer);
+  // Ends the process when there is no memory: unwound half-way, a commit would leave a queue that nobody leads and a
+  // log that the memtables do not know. What was acknowledged is in the log.
+  Status Enter(Writer* writer) noexcept;
   std::vector<Writer*> TakeGroup(Writer* leader) REQUIRES(queue_mutex_);
   Status Lead(const std::vector<Writer*>& group);
   Status CommitGroup(const std::vector<Writer*>& group);

@@ -14,22 +14,19 @@ uint64_t BlocksIn(uint64_t bytes) { return (bytes + kBlockBytes - 1) / kBlockByt
 
 }  // namespace
 
-// Puts the file into the store, less the dirty blocks that the new size drops anyway.
+// Puts the file into the store. Blocks that the new size drops go too: without them a cut before the resize, or its
+// failure, would leave zeros where bytes were written. Only a file that loses everything need not be stored first.
 Status LakeImpl::PrepareResize(Node& node, uint64_t size) {
   if (size > kMaxFileBytes) {
     return Status::FromErrno(EFBIG, "inode " + std::to_string(node.ino) + " cannot have " + std::to_string(size) +
                                         " bytes; files end before 2^63");
   }
-  for (auto it = node.blocks.lower_bound(BlocksIn(size)); it != node.blocks.end();) {
-    nodes_.Shrink(node, it->second.capacity());
-    it = node.blocks.erase(it);
-  }
-  TARN_TRY(FlushNode(node));
+  if (size > 0) TARN_TRY(FlushNode(node));
   MutexLock lock(mutex_);
   return FinishTail(node.ino);
 }
 
-// Changes the size of a file without dirty bytes. What a shrink cannot remove in this batch becomes a tail.
+// Changes the size of a file without dirty bytes, or to 0. What a shrink cannot remove in this batch becomes a tail.
 Status LakeImpl::Resize(Edit* edit, Ino ino, Inode* inode, uint64_t size) {
   const Inode old = *inode;
   inode->size = size;
@@ -101,6 +98,7 @@ Result<Attr> LakeImpl::SetAttr(Ino ino, const AttrChange& change) {
     if (change.mtime_ns) inode->mtime = *change.mtime_ns;
     inode->ctime = change.ctime_ns.value_or(now);
     TARN_TRY(Commit(&edit));
+    if (change.size && *change.size == 0) Discard(*node);
     nodes_.SetPendingTimes(ino, change.mtime_ns, inode->ctime);
   }
   NotifyInode(ino);

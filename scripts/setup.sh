@@ -8,7 +8,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 build_packages="g++ cmake ninja-build ccache mold pkg-config python3 liburing-dev libxxhash-dev libzstd-dev liblz4-dev
   libfuse3-dev fuse3 libgtest-dev libgmock-dev libbenchmark-dev libssl-dev libcli11-dev nlohmann-json3-dev libfmt-dev"
-test_packages="acl attr e2fsprogs fio gcc git make rsync sqlite3 tar util-linux"
+test_packages="acl attr clang e2fsprogs fio gcc git libclang-rt-14-dev make rsync sqlite3 tar util-linux"
 
 install_packages() {
   local wanted=$build_packages missing="" package as_root=""

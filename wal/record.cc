@@ -24,7 +24,7 @@ static_assert(kHeaderSumAt + 8 == kSegmentHeaderBytes);
 static_assert(kChainAt + 8 == kRecordHeaderBytes);
 
 bool IsRecordType(char byte) {
-  return byte == static_cast<char>(RecordType::kData) || byte == static_cast<char>(RecordType::kSeal);
+  return byte >= static_cast<char>(RecordType::kData) && byte <= static_cast<char>(RecordType::kClose);
 }
 
 }  // namespace

@@ -26,7 +26,11 @@ inline constexpr std::string_view kMagic = "tarn.wal";
 inline constexpr std::string_view kNamePrefix = "wal/";
 
 // Stored on disk: never renumber. Zero is no type, so that zero-filled space is never a record.
-enum class RecordType : uint8_t { kData = 1, kSeal = 2 };
+enum class RecordType : uint8_t {
+  kData = 1,
+  kSeal = 2,   // the last of its segment; the log goes on in the next number, which exists
+  kClose = 3,  // the last of its segment and of its writer's log
+};
 
 // "wal/" and the number as 16 hexadecimal digits, so that the order of names is the order of numbers.
 std::string SegmentName(uint64_t segment);

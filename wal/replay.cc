@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "base/next_step.h"
 #include "wal/record.h"
 #include "wal/segment_reader.h"
 
@@ -12,7 +13,6 @@ namespace tarn::wal {
 namespace {
 
 constexpr size_t kListPage = 1000;
-constexpr std::string_view kNextStep = "; run `tarn check`, then restore the store from a backup";
 
 std::string Place(uint64_t segment, uint64_t offset) {
   return SegmentName(segment) + ", offset " + std::to_string(offset) + ": ";
@@ -23,8 +23,8 @@ struct SegmentEnd {
   uint64_t segment = 0;
   uint64_t offset = 0;
   uint64_t chain = 0;
-  bool sealed = false;
-  bool torn = false;  // bytes that are no record stand behind `offset`
+  bool sealed = false;  // the log goes on in the next segment
+  bool torn = false;    // bytes that are no record stand behind `offset`
 };
 
 class Replayer {
@@ -37,10 +37,17 @@ class Replayer {
     std::optional<SegmentEnd> last;
     for (const ListedSegment& listed : segments) {
       if (listed.number < first_segment_) continue;
+      if (end_.first_segment == 0) end_.first_segment = listed.number;
+      if (last.has_value() && last->sealed && listed.number != last->segment + 1) break;  // missing, see below
       TARN_ASSIGN(last, ReplaySegment(listed.number, last));
     }
+    // What a sealed segment goes on in was there before the seal. A live writer may have begun it after the list
+    // was made; else it is lost.
+    while (last.has_value() && last->sealed) {
+      TARN_ASSIGN(last, ReplaySegment(last->segment + 1, last));
+    }
     const uint64_t after_last = segments.empty() ? 1 : segments.back().number + 1;
-    end_.next_segment = std::max(first_segment_, after_last);
+    end_.next_segment = std::max({first_segment_, after_last, last.has_value() ? last->segment + 1 : 0});
     end_.torn_tail = last.has_value() && last->torn;
     return end_;
   }
@@ -49,6 +56,7 @@ class Replayer {
   Result<SegmentEnd> ReplaySegment(uint64_t segment, const std::optional<SegmentEnd>& before) {
     Result<std::unique_ptr<BlobReader>> blob = backend_.Open(SegmentName(segment));
     if (!blob.ok() && blob.status().code() == Code::kNotFound) {
+      if (before.has_value() && before->sealed) return Missing(segment, before->segment);
       return Status::Unavailable(SegmentName(segment) +
                                  ": the log segment was deleted while the log was read, by "
                                  "the live writer of this store; open it again");
@@ -65,36 +73,46 @@ class Replayer {
   Status CheckLink(uint64_t segment, const SegmentLink& previous, const std::optional<SegmentEnd>& before) const {
     if (previous.segment == 0) return Status::Ok();
     if (!before.has_value() && previous.segment < first_segment_) return Status::Ok();  // it was released
-    if (!before.has_value() || before->segment != previous.segment) {
-      return Status::Corruption(SegmentName(previous.segment) + ", offset 0: the log segment is missing, but " +
-                                SegmentName(segment) + " continues it" + std::string(kNextStep));
-    }
+    if (!before.has_value() || before->segment != previous.segment) return Missing(previous.segment, segment);
     if (!before->sealed || before->offset != previous.end_offset || before->chain != previous.chain) {
       return Status::Corruption(Place(before->segment, before->offset) + "the log segment does not end as " +
                                 SegmentName(segment) + ", which continues it, states (sealed, " +
-                                std::to_string(previous.end_offset) + " bytes)" + std::string(kNextStep));
+                                std::to_string(previous.end_offset) + " bytes)" + std::string(kRepairStep));
     }
     return Status::Ok();
+  }
+
+  static Status Missing(uint64_t segment, uint64_t neighbour) {
+    return Status::Corruption(Place(segment, 0) + "the log segment is missing, but " + SegmentName(neighbour) +
+                              " says that it was there" + std::string(kRepairStep));
+  }
+
+  Status Visit(uint64_t segment, uint64_t offset, std::string_view payload) {
+    const Status visited = visit_(segment, payload);
+    if (visited.code() != Code::kCorruption) return visited;
+    return visited.Annotate(SegmentName(segment) + ", offset " + std::to_string(offset));
   }
 
   Result<SegmentEnd> ReplayRecords(SegmentReader* reader, uint64_t segment) {
     for (;;) {
       std::string_view payload;
+      const uint64_t at = reader->offset();
       TARN_ASSIGN(const SegmentReader::Item item, reader->Next(&payload));
       switch (item) {
         case SegmentReader::Item::kData:
-          TARN_TRY(visit_(segment, payload));
+          TARN_TRY(Visit(segment, at, payload));
           ++end_.records;
           end_.bytes += payload.size();
           break;
         case SegmentReader::Item::kSeal:
+        case SegmentReader::Item::kClose:
           if (reader->offset() != reader->size()) {
             return Status::Corruption(Place(segment, reader->offset()) +
                                       "bytes stand behind the seal of the log "
                                       "segment" +
-                                      std::string(kNextStep));
+                                      std::string(kRepairStep));
           }
-          return SegmentEnd{segment, reader->offset(), reader->chain(), true, false};
+          return SegmentEnd{segment, reader->offset(), reader->chain(), item == SegmentReader::Item::kSeal, false};
         case SegmentReader::Item::kEnd: return SegmentEnd{segment, reader->offset(), reader->chain(), false, false};
         case SegmentReader::Item::kBad: return EndAtDamage(reader, segment);
       }
@@ -107,7 +125,7 @@ class Replayer {
     if (witness.has_value()) {
       return Status::Corruption(Place(segment, reader->offset()) + "what was written here does not read back, but " +
                                 "the record at offset " + std::to_string(*witness) + " states that it was durable" +
-                                std::string(kNextStep));
+                                std::string(kRepairStep));
     }
     return SegmentEnd{segment, reader->offset(), reader->chain(), false, reader->offset() < reader->size()};
   }

@@ -33,8 +33,7 @@ Result<SegmentReader::Item> SegmentReader::Next(std::string_view* payload) {
   TARN_ASSIGN(std::string_view window, Window(offset_, kRecordHeaderBytes));
   const std::optional<RecordHeader> header = DecodeRecordHeader(window, identity_, offset_);
   if (!header.has_value() || header->payload_bytes > left - kRecordHeaderBytes) return Item::kBad;
-  const bool seal = header->type == RecordType::kSeal;
-  if (seal && header->payload_bytes != 0) return Item::kBad;
+  if (header->type != RecordType::kData && header->payload_bytes != 0) return Item::kBad;
 
   const uint64_t record_bytes = kRecordHeaderBytes + header->payload_bytes;
   TARN_ASSIGN(window, Window(offset_, record_bytes));
@@ -43,7 +42,8 @@ Result<SegmentReader::Item> SegmentReader::Next(std::string_view* payload) {
   chain_ = header->chain;
   offset_ += record_bytes;
   *payload = found;
-  return seal ? Item::kSeal : Item::kData;
+  if (header->type == RecordType::kData) return Item::kData;
+  return header->type == RecordType::kSeal ? Item::kSeal : Item::kClose;
 }
 
 Result<std::optional<uint64_t>> SegmentReader::FindWitnessBehind() {
@@ -55,6 +55,21 @@ Result<std::optional<uint64_t>> SegmentReader::FindWitnessBehind() {
     }
   }
   return std::optional<uint64_t>();
+}
+
+Result<std::optional<uint64_t>> SegmentReader::FindHeader(uint64_t from) {
+  while (from + kRecordHeaderBytes <= size()) {
+    TARN_ASSIGN(std::string_view window, Window(from, std::min(kWindowBytes, size() - from)));
+    for (; window.size() >= kRecordHeaderBytes; window.remove_prefix(1), ++from) {
+      if (DecodeRecordHeader(window, identity_, from).has_value()) return std::optional<uint64_t>(from);
+    }
+  }
+  return std::optional<uint64_t>();
+}
+
+Result<std::string_view> SegmentReader::Bytes(uint64_t offset, uint64_t bytes) {
+  TARN_ASSIGN(const std::string_view window, Window(offset, bytes));
+  return window.substr(0, bytes);
 }
 
 Result<std::string_view> SegmentReader::Window(uint64_t offset, uint64_t bytes) {

@@ -22,6 +22,7 @@ class SegmentReader {
   enum class Item : uint8_t {
     kData,
     kSeal,
+    kClose,
     kEnd,  // exactly at the end of the blob
     kBad,  // no whole, valid record stands here
   };
@@ -35,6 +36,16 @@ class SegmentReader {
   Result<Item> Next(std::string_view* payload);
   // The offset of a record behind this place which states that this place was durable, if there is one.
   Result<std::optional<uint64_t>> FindWitnessBehind();
+
+  // For salvage. The first offset >= `from` at which a valid record header stands.
+  Result<std::optional<uint64_t>> FindHeader(uint64_t from);
+  // The bytes of [offset, offset + bytes), readable until the next call. REQUIRES: they are in the blob.
+  Result<std::string_view> Bytes(uint64_t offset, uint64_t bytes);
+  // Stands at the record at `offset`, whose predecessor's chain value is `chain`.
+  void StandAt(uint64_t offset, uint64_t chain) {
+    offset_ = offset;
+    chain_ = chain;
+  }
 
   uint64_t offset() const { return offset_; }  // of the next record
   uint64_t chain() const { return chain_; }    // after the last record

@@ -10,7 +10,8 @@
 // Invariants:
 //   1. durable_offset_ is advanced only by a Sync() of the file that succeeded, to what was written before it.
 //   2. A record's header states durable_offset_ as of its writing: replay takes it for the truth.
-//   3. A segment with a link is created only after the segment it names was sealed and synced, seal included.
+//   3. A segment's link is written only after the segment it names was sealed and synced, seal included; and a seal
+//      is written only after the name of the next segment is durable. So neither can be without the other.
 //   4. After an error of the file nothing is written any more: what the device holds is unknown, and a record
 //      behind a hole would be acknowledged but never replayed.
 //
@@ -24,6 +25,7 @@
 #include "wal/builtin.h"
 #include "wal/record.h"
 #include "wal/replay.h"
+#include "wal/salvage.h"
 
 namespace tarn {
 namespace {
@@ -42,8 +44,11 @@ class SegmentedWriter final : public WalWriter {
     for (const ListedSegment& segment : older_) older_bytes_ += segment.bytes;
   }
 
-  Status Start(uint64_t segment, const wal::SegmentLink& previous) {
-    TARN_ASSIGN(file_, store_.CreateAppend(wal::SegmentName(segment)));
+  Result<std::unique_ptr<AppendFile>> Create(uint64_t segment) {
+    return store_.CreateAppend(wal::SegmentName(segment));
+  }
+  void Start(std::unique_ptr<AppendFile> file, uint64_t segment, const wal::SegmentLink& previous) {
+    file_ = std::move(file);
     wal::SegmentHeader header{store_id_, segment, previous, 0};
     pending_ = wal::EncodeSegmentHeader(&header);  // written with the first record
     segment_ = segment;
@@ -51,7 +56,6 @@ class SegmentedWriter final : public WalWriter {
     chain_ = header.chain;
     end_offset_ = pending_.size();
     durable_offset_ = 0;
-    return Status::Ok();
   }
 
   Status Append(std::string_view payload, Durability durability) override {
@@ -75,7 +79,7 @@ class SegmentedWriter final : public WalWriter {
   Status Close() override {
     if (closed_) return Status::Ok();
     TARN_TRY(status_);
-    TARN_TRY(Poison(Seal()));
+    TARN_TRY(Poison(End(RecordType::kClose)));
     file_.reset();
     closed_ = true;
     status_ = Status::Invalid("wal: the log was closed; open a new writer");
@@ -122,19 +126,20 @@ class SegmentedWriter final : public WalWriter {
   }
 
   // Everything before the seal is durable before the seal is written, because replay trusts a seal it finds.
-  Status Seal() {
+  Status End(RecordType seal) {
     TARN_TRY(SyncFile());
-    TARN_TRY(AppendRecord(RecordType::kSeal, {}));
+    TARN_TRY(AppendRecord(seal, {}));
     return SyncFile();
   }
 
   Status StartNext() {
-    TARN_TRY(Seal());
+    TARN_ASSIGN(auto next, Create(segment_ + 1));
+    TARN_TRY(End(RecordType::kSeal));
     const wal::SegmentLink sealed{segment_, end_offset_, chain_};
     older_.push_back({segment_, end_offset_});
     older_bytes_ += end_offset_;
-    end_offset_ = 0;
-    return Start(segment_ + 1, sealed);
+    Start(std::move(next), segment_ + 1, sealed);
+    return Status::Ok();
   }
 
   Status Poison(Status status) {
@@ -203,13 +208,19 @@ class SegmentedWal final : public WalStrategy {
     }
     auto writer = std::make_unique<SegmentedWriter>(backend, *store, store_id,
                                                     std::deque<ListedSegment>(listed.begin(), listed.end()));
-    TARN_TRY(writer->Start(first_segment, {}));
+    TARN_ASSIGN(auto file, writer->Create(first_segment));
+    writer->Start(std::move(file), first_segment, {});
     return std::unique_ptr<WalWriter>(std::move(writer));
   }
 
   Result<WalReplayEnd> Replay(Backend& backend, std::string_view store_id, uint64_t first_segment,
                               const Visitor& visit) override {
     return wal::ReplaySegments(backend, store_id, first_segment, visit);
+  }
+
+  Status Salvage(Backend& backend, std::string_view store_id, uint64_t first_segment, const Visitor& visit,
+                 const std::function<void(const WalLoss&)>& lost) override {
+    return wal::SalvageSegments(backend, store_id, first_segment, visit, lost);
   }
 };
 

@@ -10,7 +10,7 @@ namespace tarn::local {
 
 struct LocalOptions {
   bool create = true;          // make the directory (and its parents' last component) when it is missing
-  bool read_only = false;      // open nothing for writing, take no lock
+  bool read_only = false;      // write nothing; a lock keeps writers out but leaves no holder's line
   bool allow_io_uring = true;  // false forces the fallback; the tests and `tarn doctor` use it
 };
 

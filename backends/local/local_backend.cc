@@ -5,7 +5,8 @@
 //
 // Locks are flock() on a file that is never removed (removing it would let two processes hold "the" lock, each
 // on its own inode). They vanish with the process. Taking a lock is also the moment when the temporary files of
-// dead writers are removed: the holder knows that no other process writes here.
+// dead writers are removed: the holder knows that no other process writes here. Opened read-only, the lock keeps
+// writers out all the same, but records no holder and removes nothing.
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,7 +62,7 @@ class LocalBackend final : public Backend,
 
   const BackendInfo& info() const override { return info_; }
   BackendFeatures features() override {
-    if (read_only_) return {.queues = this, .space = this};
+    if (read_only_) return {.locks = this, .queues = this, .space = this};
     return {.append = this, .locks = this, .queues = this, .space = this};
   }
 
@@ -119,10 +120,12 @@ class LocalBackend final : public Backend,
 };
 
 Result<std::unique_ptr<Lock>> LocalBackend::TryLock(std::string_view name, std::string_view holder) {
-  TARN_TRY(CheckWritable(name));
+  TARN_TRY(CheckBlobName(name));
   FileOps& ops = directory_.ops();
   const std::string path = directory_.LockPathOf(name);
-  const int fd = ops.OpenLockFile(path);
+  const int fd = read_only_ ? ops.OpenRead(path) : ops.OpenLockFile(path);
+  // Nobody holds a lock whose file was never made, and a reader does not make it.
+  if (read_only_ && fd == -ENOENT) return std::unique_ptr<Lock>(std::make_unique<Lock>());
   if (fd < 0) return FileError(-fd, "open lock file", path);
   auto lock = std::make_unique<FileLock>(&ops, fd);
   const int locked = ops.TryFlock(fd);
@@ -134,6 +137,7 @@ Result<std::unique_ptr<Lock>> LocalBackend::TryLock(std::string_view name, std::
     return Status::Busy(directory_.root() + " is locked: held by " + other + ": close it there first");
   }
   if (locked < 0) return FileError(-locked, "lock", path);
+  if (read_only_) return std::unique_ptr<Lock>(std::move(lock));
   // The old holder's line may be longer; readers stop at the end of the first line.
   const std::string line = OneLine(holder) + "\n";
   const ssize_t written = ops.Write(fd, line.data(), line.size(), 0);
@@ -148,22 +152,34 @@ std::string ParentOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Makes the directory and, when that is missing too, the one around it; both durable.
+// Makes the directory and, when that is missing too, the one around it.
 Status MakeRoot(FileOps& ops, const std::string& directory, int levels) {
   int made = ops.MakeDirectory(directory);
   if (made == -ENOENT && levels > 1) {
     TARN_TRY(MakeRoot(ops, ParentOf(directory), levels - 1));
     made = ops.MakeDirectory(directory);
   }
-  if (made < 0 && made != -EEXIST) return FileError(-made, "make directory", directory);
-  const int synced = ops.SyncDirectory(ParentOf(directory));
-  return synced < 0 ? FileError(-synced, "sync directory", ParentOf(directory)) : Status::Ok();
+  return made < 0 && made != -EEXIST ? FileError(-made, "make directory", directory) : Status::Ok();
+}
+
+// Makes the names of what MakeRoot makes durable, from the top down. Also when they were there: their maker may
+// have died before it came to this, and a power cut would take the whole store along.
+Status SyncRoot(FileOps& ops, const std::string& directory) {
+  const std::string parent = ParentOf(directory), above = ParentOf(parent);
+  for (const std::string& around : {above, parent}) {
+    const int synced = ops.SyncDirectory(around);
+    // Where we may not look, or nothing can be made, no process like us has made anything.
+    if (synced == -EACCES || synced == -EPERM || synced == -EROFS || synced == -EINVAL) continue;
+    if (synced < 0) return FileError(-synced, "sync directory", around);
+  }
+  return Status::Ok();
 }
 
 Status CheckRoot(FileOps& ops, const std::string& directory, const LocalOptions& options) {
   FileStat stat;
   int looked = ops.Stat(directory, &stat);
-  if (looked == -ENOENT && options.create && !options.read_only) {
+  const bool create = options.create && !options.read_only;
+  if (looked == -ENOENT && create) {
     TARN_TRY(MakeRoot(ops, directory, 2));
     looked = ops.Stat(directory, &stat);
   }
@@ -174,6 +190,7 @@ Status CheckRoot(FileOps& ops, const std::string& directory, const LocalOptions&
   if (stat.kind != FileKind::kDirectory) {
     return Status::Invalid(directory + " is not a directory: name a directory for the store");
   }
+  if (create) TARN_TRY(SyncRoot(ops, directory));
   const int wanted = options.read_only ? R_OK | X_OK : R_OK | W_OK | X_OK;
   if (access(directory.c_str(), wanted) == 0) return Status::Ok();
   return FileError(errno, options.read_only ? "read in directory" : "write in directory", directory);

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 
 #include "backends/local/blob_name.h"
@@ -16,10 +15,8 @@ constexpr std::string_view kTemporaryPrefix = ".TMP-";
 
 std::string DirectoryOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
-// Two backends of one process may share a directory, so the count is the process's.
-std::string TemporaryName() {
-  static std::atomic<uint64_t> count{0};
-  return std::string(kTemporaryPrefix) + std::to_string(getpid()) + "-" + std::to_string(count++);
+std::string TemporaryName(uint64_t number) {
+  return std::string(kTemporaryPrefix) + std::to_string(getpid()) + "-" + std::to_string(number);
 }
 
 }  // namespace
@@ -63,20 +60,19 @@ Result<StoreDirectory::Temporary> StoreDirectory::CreateTemporary(std::string_vi
   TARN_TRY(PrepareDirectoryOf(name));
   for (;;) {
     Temporary temporary;
-    temporary.path = DirectoryOf(PathOf(name)) + "/" + TemporaryName();
     // Counted before the file is there, so that RemoveLeftovers never takes it for a dead writer's.
-    CountTemporaries(+1);
+    temporary.path = DirectoryOf(PathOf(name)) + "/" + TemporaryName(CountTemporary());
     temporary.fd = ops_->CreateExclusive(temporary.path);
     if (temporary.fd >= 0) return temporary;
-    CountTemporaries(-1);
-    // A dead process of our pid left that name behind: take the next.
+    ForgetTemporary();
+    // A dead process of our pid left that name behind, or another backend of ours has it: take the next.
     if (temporary.fd != -EEXIST) return FileError(-temporary.fd, "create", temporary.path);
   }
 }
 
 void StoreDirectory::DiscardTemporary(const Temporary& temporary) {
   ops_->Unlink(temporary.path);  // a file that stays is a leftover, see RemoveLeftovers
-  CountTemporaries(-1);
+  ForgetTemporary();
 }
 
 Status StoreDirectory::Publish(const Temporary& temporary, std::string_view name) {
@@ -97,7 +93,7 @@ Status StoreDirectory::Publish(const Temporary& temporary, std::string_view name
   if (renamed < 0) return FileError(-renamed, "publish", path);
   TARN_TRY(SyncDirectoryOf(name));
   if (linked) ops_->Unlink(temporary.path);
-  CountTemporaries(-1);
+  ForgetTemporary();
   return Status::Ok();
 }
 
@@ -151,9 +147,15 @@ Status StoreDirectory::ListBelow(const std::string& directory, Walk& walk) const
   return Status::Ok();
 }
 
-void StoreDirectory::CountTemporaries(int change) {
+uint64_t StoreDirectory::CountTemporary() {
   std::lock_guard lock(mutex_);
-  temporaries_ += change;
+  ++temporaries_;
+  return next_temporary_++;
+}
+
+void StoreDirectory::ForgetTemporary() {
+  std::lock_guard lock(mutex_);
+  --temporaries_;
 }
 
 void StoreDirectory::RemoveLeftovers() {

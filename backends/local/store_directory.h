@@ -64,13 +64,15 @@ class StoreDirectory {
   struct Walk;
   Status ListBelow(const std::string& directory, Walk& walk) const;
   void RemoveLeftoversBelow(const std::string& path) const;
-  void CountTemporaries(int change);
+  uint64_t CountTemporary();  // returns its number
+  void ForgetTemporary();
 
   const std::shared_ptr<FileOps> ops_;
   const std::string root_;
   std::mutex mutex_;               // guards what follows; held during mkdir, its sync, and RemoveLeftovers
   std::set<std::string> durable_;  // absolute paths of directories that satisfy invariant 1
   int temporaries_ = 0;            // given out and not yet given back
+  uint64_t next_temporary_ = 0;
 };
 
 }  // namespace tarn::local

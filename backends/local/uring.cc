@@ -31,6 +31,7 @@
 #include <utility>
 #include <vector>
 
+#include "backends/local/completion.h"
 #include "backends/local/errors.h"
 #include "backends/local/files.h"
 
@@ -40,7 +41,6 @@ namespace {
 constexpr unsigned kDepth = 64;                 // an NVMe drive gains little beyond 32 reads in flight
 constexpr unsigned kBatch = 16;                 // submissions that share one system call
 constexpr size_t kMaxTransferBytes = 1u << 30;  // a submission holds 32 bits of length
-constexpr int kMaxRetries = 16;                 // EAGAIN and EINTR in a row before pread takes over
 
 // Our own mistakes and kernels that break their word: going on would let the kernel write into freed memory.
 [[noreturn]] void Die(const char* what, int error) {
@@ -132,8 +132,7 @@ class UringQueue final : public ReadQueue {
   struct Slot {
     ReadRequest* request = nullptr;
     const FileReader* file = nullptr;
-    size_t bytes_done = 0;
-    int retries = 0;
+    ReadProgress progress;
   };
 
   unsigned in_flight() const { return kDepth - static_cast<unsigned>(free_.size()); }
@@ -156,7 +155,8 @@ class UringQueue final : public ReadQueue {
     while (!waiting_.empty() && !free_.empty()) {
       const unsigned index = free_.back();
       free_.pop_back();
-      slots_[index] = {waiting_.front(), static_cast<const FileReader*>(waiting_.front()->blob), 0, 0};
+      ReadRequest* const next = waiting_.front();
+      slots_[index] = {next, static_cast<const FileReader*>(next->blob), {.wanted = next->out.size()}};
       waiting_.pop_front();
       Queue(index);
     }
@@ -168,9 +168,10 @@ class UringQueue final : public ReadQueue {
     const ReadRequest& request = *slot.request;
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
     if (sqe == nullptr) Die("the submission queue overflowed", 0);  // see invariant 1
-    const size_t left = request.out.size() - slot.bytes_done;
-    io_uring_prep_read(sqe, slot.file->fd(), request.out.data() + slot.bytes_done,
-                       static_cast<unsigned>(std::min(left, kMaxTransferBytes)), request.offset + slot.bytes_done);
+    const size_t done = slot.progress.done;
+    io_uring_prep_read(sqe, slot.file->fd(), request.out.data() + done,
+                       static_cast<unsigned>(std::min(request.out.size() - done, kMaxTransferBytes)),
+                       request.offset + done);
     io_uring_sqe_set_data64(sqe, index);
   }
 
@@ -201,24 +202,19 @@ class UringQueue final : public ReadQueue {
   bool Complete(unsigned index, int result) {
     Slot& slot = slots_[index];
     ReadRequest* request = slot.request;
-    const bool retry = result == -EINTR || result == -EAGAIN;
-    if (result > 0) {
-      slot.bytes_done += static_cast<size_t>(result);
-      slot.retries = 0;
-    }
-    const bool complete = slot.bytes_done == request->out.size();
-    if ((result > 0 && !complete) || (retry && ++slot.retries < kMaxRetries)) {
+    const Completion completion = Advance(&slot.progress, result);
+    if (completion == Completion::kAgain) {
       Queue(index);
       return true;
     }
-    const uint64_t at = request->offset + slot.bytes_done;
-    const std::span<char> rest = request->out.subspan(slot.bytes_done);
+    const uint64_t at = request->offset + slot.progress.done;
+    const std::span<char> rest = request->out.subspan(slot.progress.done);
     Status status;
-    if (retry) {
+    if (completion == Completion::kPlainRead) {
       status = slot.file->Read(at, rest);
-    } else if (result == 0) {
+    } else if (completion == Completion::kEndOfFile) {
       status = PastTheEnd(slot.file->path(), at, at, rest.size());  // it shrank since it was opened
-    } else if (result < 0) {
+    } else if (completion == Completion::kFailed) {
       status = FileError(-result, "read", slot.file->path());
     }
     Finish(request, std::move(status));

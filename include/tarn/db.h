@@ -64,7 +64,8 @@ struct NamedSnapshot {
 };
 
 // An optimistic transaction: reads see the store as of Begin plus its own writes; Commit succeeds only if no
-// key that was read (Get) or written has changed since. Iterators are not tracked. Threads: one at a time.
+// key that was read (Get) or written has changed since (a key that is absent again, as it was, has not).
+// Iterators are not tracked. Threads: one at a time.
 class Transaction {
  public:
   class Impl;  // kernel/transaction.h
@@ -89,7 +90,8 @@ class DB {
   // With organs of the caller's choice; components.backend is required.
   static Result<std::unique_ptr<DB>> Open(const Settings& settings, Components components);
   ~DB();  // Close(), its error dropped
-  // Seals the log and stops background work. Further calls are Invalid. Close twice is fine.
+  // Seals the log, so that each lost byte of it shows, and stops background work. Further calls are Invalid. Close
+  // twice is fine.
   Status Close();
 
   // Column families. "default" always exists.
@@ -128,7 +130,7 @@ class DB {
   Status Compact();  // all families down to one run each; drops everything no snapshot sees
   // A complete, independent copy of the store as of now, in an empty backend.
   Status Checkpoint(Backend& target);
-  // Reads and verifies every block of every table and the manifest. The first damage found is the error.
+  // Reads and verifies every block of every table, the manifest and the log. The first damage found is the error.
   Status Verify();
 
   // Facts. Statistics are cumulative counters and gauges since open, named like "wal.syncs"; the names are

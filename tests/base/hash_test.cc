@@ -33,6 +33,19 @@ TEST(HashTest, PlacedChecksumsDifferByBytesBlobAndOffset) {
   EXPECT_NE(PlacedChecksum("x", 1, 2), PlacedChecksum("y", 1, 2));
 }
 
+TEST(HashTest, PieceByPieceIsTheSame) {
+  std::string block;
+  PlacedHasher hasher(7, 4096);
+  EXPECT_EQ(hasher.value(), PlacedChecksum(block, 7, 4096));
+  for (size_t piece = 1; block.size() < 3000;
+       piece = piece % 37 + 1) {  // over every way of XXH3: short, long, striped
+    const std::string more(piece, static_cast<char>('a' + piece % 26));
+    hasher.Add(more);
+    block += more;
+    ASSERT_EQ(hasher.value(), PlacedChecksum(block, 7, 4096)) << block.size();
+  }
+}
+
 TEST(HashTest, EveryBitOfABlockCounts) {
   std::string block(300, '\x5a');
   const uint64_t sum = PlacedChecksum(block, 3, 4);

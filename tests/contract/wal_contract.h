@@ -186,6 +186,19 @@ TEST_P(WalContract, RotateStartsTheNextSegmentAndMakesTheLastDurable) {
   EXPECT_GT(all.end.next_segment, *second);
 }
 
+TEST_P(WalContract, ASegmentThatWasBegunIsFoundAfterAPowerCut) {
+  EXPECT_EQ(ReplayIn(*world_).end.first_segment, 0u);
+  const auto writer = OpenAt(5);
+  for (uint64_t seed = 0; seed < 10; ++seed)
+    EXPECT_EQ(ReplayIn(*world_->AfterPowerCut(seed), 5).end.first_segment, 5u);
+  ASSERT_TRUE(writer->Append("x", Durability::kNone).ok());
+  const uint64_t second = writer->Rotate().value();
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    EXPECT_EQ(ReplayIn(*world_->AfterPowerCut(seed), second).end.first_segment, second);
+    EXPECT_EQ(ReplayIn(*world_->AfterPowerCut(seed), 2).end.first_segment, 5u);
+  }
+}
+
 TEST_P(WalContract, ReleaseDeletesOnlySmallerSegmentsAndFreesTheirBytes) {
   const auto writer = OpenAt(1);
   const uint64_t empty = writer->live_bytes();
@@ -275,6 +288,42 @@ TEST_P(WalContract, TheVisitorsErrorEndsReplay) {
 
 // Random histories over several lives. A life ends by close, kill or power cut at a random moment; what replay
 // then returns must be a prefix that holds everything acknowledged at the level the crash respected.
+TEST_P(WalContract, SalvageOfAWholeLogIsItsReplay) {
+  const auto writer = OpenAt(1);
+  std::vector<std::string> expected;
+  for (uint64_t n = 1; n < 40; ++n) {
+    expected.push_back(Payload(n, n * n * 10));
+    ASSERT_TRUE(writer->Append(expected.back(), Durability::kProcess).ok());
+    ASSERT_TRUE(n % 16 != 0 || writer->Rotate().ok());
+  }
+  ASSERT_TRUE(writer->Close().ok());
+  const auto world = world_->AfterKill();
+  for (const std::string_view store : {kStore, std::string_view()}) {
+    for (const uint64_t first : {uint64_t{0}, uint64_t{1}}) {
+      std::vector<std::string> payloads;
+      const Status salvaged = strategy_->Salvage(
+          world->backend(), store, first,
+          [&](uint64_t, std::string_view payload) {
+            payloads.emplace_back(payload);
+            return Status::Ok();
+          },
+          [](const WalLoss& loss) { ADD_FAILURE() << loss.blob << ": " << loss.reason; });
+      ASSERT_TRUE(salvaged.ok()) << salvaged.ToString();
+      EXPECT_EQ(payloads, expected);
+    }
+  }
+  size_t lost = 0;
+  const Status foreign = strategy_->Salvage(
+      world->backend(), "contract-store-2", 1, [](uint64_t, std::string_view) { return Status::Ok(); },
+      [&](const WalLoss&) { ++lost; });
+  EXPECT_TRUE(foreign.ok()) << foreign.ToString();
+  EXPECT_GT(lost, 0u) << "another store's log was passed over in silence";
+  const Status stopped = strategy_->Salvage(
+      world->backend(), kStore, 1, [](uint64_t, std::string_view) { return Status::Busy("enough"); },
+      [](const WalLoss&) {});
+  EXPECT_EQ(stopped.code(), Code::kBusy);
+}
+
 TEST_P(WalContract, RandomHistoriesReplayToAPrefixWithAllThatWasAcknowledged) {
   for (uint64_t seed = 1; seed <= 150; ++seed) {
     SCOPED_TRACE(seed);

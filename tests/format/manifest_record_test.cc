@@ -24,6 +24,7 @@ ManifestRecord Delta() {
   r.next_family = 6;
   r.last_sequence = 123456789;
   r.first_wal = 12;
+  r.durable_sequence = 123456791;
   r.families_added = {{4, "inodes"}, {5, ""}};
   r.families_dropped = {2, 3};
   ManifestTable t;
@@ -62,6 +63,7 @@ ManifestRecord Example() {
   r.next_family = 1;
   r.last_sequence = 9;
   r.first_wal = 2;
+  r.durable_sequence = 11;
   r.families_added = {{0, "default"}};
   ManifestTable t;
   t.run = 1;
@@ -134,6 +136,7 @@ TEST(ManifestRecord, EveryFieldComesBack) {
   EXPECT_EQ(out.next_family, in.next_family);
   EXPECT_EQ(out.last_sequence, in.last_sequence);
   EXPECT_EQ(out.first_wal, in.first_wal);
+  EXPECT_EQ(out.durable_sequence, in.durable_sequence);
   ASSERT_EQ(out.families_added.size(), 2u);
   EXPECT_EQ(out.families_added[0].id, 4u);
   EXPECT_EQ(out.families_added[0].name, "inodes");
@@ -154,8 +157,8 @@ TEST(ManifestRecord, EveryFieldComesBack) {
 TEST(ManifestRecord, WorkedExampleOfTheDocument) {
   EXPECT_EQ(Hex(EncodeManifestRecord(Example())),
             "7461726e6d667374010000000101010201010301010403646f6305107461726e2d6578616d706c65"
-            "2d6964210601030701020801010901090a01021009000764656661756c7412120000010290030161"
-            "016d000109080100c801140602763105e807fb4ff7c6b125af07");
+            "2d6964210601030701020801010901090a01020b010b1009000764656661756c7412120000010290"
+            "030161016d000109080100c801140602763105e807980f61a4400dd015");
 }
 
 TEST(ManifestRecord, AnotherRecordsBytesAreCorruption) {
@@ -241,7 +244,7 @@ TEST(ManifestRecord, SignedFieldsAreCheckedOneByOne) {
   const Case cases[] = {
       {"a scalar behind the lists", 10, "\x01", Code::kCorruption},
       {"an unknown tag", 22, "x", Code::kUnsupported},
-      {"an unassigned tag", 11, "x", Code::kUnsupported},
+      {"an unassigned tag", 12, "x", Code::kUnsupported},
       {"lists out of order", 16, std::string("\x00\x00", 2), Code::kCorruption},
       {"left-over bytes", 20, std::string("\x01z\x01\x01\x01", 5), Code::kCorruption},
       {"a snapshot that ends early", 20, std::string("\x01z\x01", 3), Code::kCorruption},

@@ -372,7 +372,7 @@ TEST(TableOpen, RefusesATableThatIsNotTheOneAskedFor) {
   EXPECT_THAT(error(kStoreId, 8, bytes), HasSubstr("it is table 7"));
   EXPECT_THAT(error("fedcba9876543210", 7, bytes), HasSubstr("of another store"));
   EXPECT_THAT(error(kStoreId, 7, bytes + 1), HasSubstr("corruption: table/0000000000000007: ends at offset"));
-  EXPECT_THAT(error(kStoreId, 9, bytes), HasSubstr("not found"));
+  EXPECT_THAT(error(kStoreId, 9, bytes), HasSubstr("the table is missing"));
 }
 
 TEST(TableBuilder, RefusesEntriesThatDoNotBelong) {

@@ -1,12 +1,10 @@
-// The store on real files: reads that overlap, on io_uring and on the fallback; bytes that rot; threads that race.
+// The store on real files: reads that overlap, on io_uring and on the fallback; threads that race.
 // ctest runs this program twice, the second time under a seccomp filter that denies io_uring.
 #include "backends/local/local.h"
 
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <thread>
 
 #include "tests/kernel/sim_store.h"
@@ -126,72 +124,6 @@ TEST(LocalStore, ThreadsAtOnce) {
   scanner.join();
   keeper.join();
   EXPECT_TRUE(db.Verify().ok());
-}
-
-std::vector<std::string> FilesBelow(const std::string& directory) {
-  std::vector<std::string> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
-    if (entry.is_regular_file() && entry.file_size() > 0 && entry.path().filename() != "LOCK")
-      files.push_back(entry.path());
-  }
-  return files;
-}
-
-std::string Slurp(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-// The store as one text, or the error that kept it from being read; read-only, so that nothing is mended.
-std::string ReadAll(const std::string& directory) {
-  Settings settings = SmallSettings();
-  settings.read_only = true;
-  auto db = DB::Open(settings, directory);
-  if (!db.ok()) return "error: " + db.status().ToString();
-  std::string text;
-  for (const std::string& name : (*db)->ListFamilies()) {
-    const auto it = (*db)->NewIterator(*(*db)->FindFamily(name));
-    for (it->SeekToFirst(); it->valid(); it->Next())
-      text.append(it->key()).append("=").append(it->value()).append("\n");
-    if (!it->status().ok()) return "error: " + it->status().ToString();
-  }
-  return text;
-}
-
-// Every byte of every file of a small closed store (tables, log, manifest), flipped in turn.
-TEST(LocalStore, EveryFlippedByteIsDetectedOrHarmless) {
-  TempDirectory directory;
-  {
-    auto db = OpenSim(OpenDirectory(directory.path()));
-    ASSERT_TRUE(db.ok());
-    for (uint64_t i = 0; i < 20; ++i) ASSERT_TRUE((*db)->Put(NumberedKey(i), std::to_string(i)).ok());
-    ASSERT_TRUE((*db)->DeleteRange(NumberedKey(3), NumberedKey(6)).ok());
-    ASSERT_TRUE((*db)->Flush().ok());
-    for (uint64_t i = 15; i < 30; ++i) ASSERT_TRUE((*db)->Put(NumberedKey(i), "in the log").ok());
-    ASSERT_TRUE((*db)->Close().ok());
-  }
-  const std::string truth = ReadAll(directory.path());
-  ASSERT_EQ(truth.find("error"), std::string::npos) << truth;
-  uint64_t detected = 0, harmless = 0;
-  for (const std::string& path : FilesBelow(directory.path())) {
-    const std::string bytes = Slurp(path);
-    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-    for (size_t at = 0; at < bytes.size(); ++at) {
-      file.seekp(static_cast<std::streamoff>(at)).put(static_cast<char>(bytes[at] ^ (1 << at % 8))).flush();
-      const std::string seen = ReadAll(directory.path());
-      file.seekp(static_cast<std::streamoff>(at)).put(bytes[at]).flush();
-      if (seen == truth) {
-        ++harmless;
-        continue;
-      }
-      ++detected;
-      ASSERT_TRUE(seen.starts_with("error: corruption: ")) << path << " byte " << at << ": " << seen;
-    }
-  }
-  EXPECT_EQ(ReadAll(directory.path()), truth);
-  EXPECT_GT(detected, 1000u);
-  std::printf("%llu flips detected, %llu harmless\n", static_cast<unsigned long long>(detected),
-              static_cast<unsigned long long>(harmless));
 }
 
 }  // namespace

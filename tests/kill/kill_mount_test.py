@@ -3,44 +3,67 @@
 What the lake owes after such a kill (fuse/mount.h, docs/formats/lake.md): a file that was synced or closed is
 exactly what was written; a file still open holds a prefix of it; each rename, truncation and removal happened or did
 not; what was acknowledged did. Then `cp -a` through the mount, killed and repeated until it runs through.
+
+TARN_KILLS sets how many kills under writers there are (default 8). Each comes after a random number of operations was
+acknowledged.
 """
 import os
 import subprocess
 import sys
-import time
 
 from mount_writer import replay
-from support import Mount, Place, make_tree, need_fuse, private_mounts, same_content, seeded
+from support import Mount, Place, make_tree, need_fuse, private_mounts, same_content, seeded, walk
 
-KILLS = 20
-COPIES = 6
+KILLS = int(os.environ.get("TARN_KILLS") or 8)
+COPIES = 2 + KILLS // 20
+KILLS_OF_LAKE = 25  # then a fresh one, before the files of all rounds become gigabytes
 WRITERS = 3
+WRITER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mount_writer.py")
 
 
 class MountTest:
     def __init__(self, place, rng):
         self.place, self.rng = place, rng
         self.directories = []  # (path in the lake, its oracle)
+        self.acknowledgements = None  # of all writers: one byte for each
         self.acknowledged = self.files = self.partial = 0
 
     def round(self, number):
-        mount = Mount(self.place)
-        writers = []
-        for writer in range(WRITERS):
-            name = f"r{number}w{writer}"
-            os.mkdir(mount.path(name))
-            oracle = self.place.path(name + ".oracle")
-            script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mount_writer.py")
-            self.directories.append((name, oracle))
-            writers.append(self.place.start(sys.executable, "-B", script, mount.path(name), oracle,
-                                            str(self.rng.randrange(1 << 30)), stderr=subprocess.PIPE))
-        mount.kill((number + self.rng.random()) / KILLS * 1.5 + 0.1)
-        for writer in writers:
-            _, error = writer.communicate(timeout=120)
-            assert writer.returncode == 0, error.decode()
-        mount.detach()
+        mount, writers = self.work(f"r{number}", "kill")
+        mount.kill()
+        for error in self.end(mount, writers):
+            assert error == b"", error.decode()
         self.place.check()
         self.verify(self.directories[-2 * WRITERS:])
+
+    def work(self, name, until):
+        """A mount and its writers, when some of what they do has been acknowledged."""
+        mount = Mount(self.place)
+        self.acknowledgements, each = os.pipe()
+        writers = []
+        for writer in (f"{name}w{number}" for number in range(WRITERS)):
+            os.mkdir(mount.path(writer))
+            oracle = self.place.path(writer + ".oracle")
+            self.directories.append((writer, oracle))
+            writers.append(self.place.start(sys.executable, "-B", WRITER, mount.path(writer), oracle,
+                                            str(self.rng.randrange(1 << 30)), until,
+                                            stdout=each, stderr=subprocess.PIPE))
+        os.close(each)
+        wanted = self.rng.choice((self.rng.randrange(1, 10), self.rng.randrange(1, 200)))
+        while wanted > 0:
+            said = os.read(self.acknowledgements, wanted)
+            assert said, f"the writers ended: {writers[0].stderr.read()!r}"
+            wanted -= len(said)
+        for writer in writers:
+            assert writer.poll() is None, f"a writer ended by itself: {writer.stderr.read()!r}"
+        return mount, writers
+
+    def end(self, mount, writers):
+        """Waits until the writers have ended and takes the mount away; what each writer had to say."""
+        errors = [writer.communicate(timeout=120)[1] for writer in writers]
+        os.close(self.acknowledgements)
+        mount.detach()
+        return errors
 
     def verify(self, directories):
         mount = Mount(self.place)
@@ -74,20 +97,19 @@ class MountTest:
     def copy_rounds(self):
         """cp -a, killed and repeated over what it left, ends in an equal tree."""
         source = self.place.path("tree")
-        make_tree(self.rng, source, 1500)
-        mount = Mount(self.place)
-        os.mkdir(mount.path("trial"))
-        begun = time.monotonic()
-        subprocess.run(["cp", "-a", source + "/.", mount.path("trial")], check=True)
-        seconds = time.monotonic() - begun
-        mount.kill()
-        mount.detach()
+        make_tree(self.rng, source, 600)
+        names = sum(1 for _ in walk(source))
         cut = 0
         for number in range(COPIES):
             mount = Mount(self.place)
             os.makedirs(mount.path("copy"), exist_ok=True)
-            copy = self.place.start("cp", "-a", source + "/.", mount.path("copy"), stderr=subprocess.DEVNULL)
-            mount.kill((number + self.rng.random()) / COPIES * seconds)
+            # -v tells each name when it begins; cp writes some dozens of them at once.
+            copy = self.place.start("cp", "-av", source + "/.", mount.path("copy"), stdout=subprocess.PIPE,
+                                    stderr=subprocess.DEVNULL)
+            for _ in range(int((number + self.rng.random()) / COPIES * names * 0.8)):
+                copy.stdout.readline()
+            mount.kill()
+            copy.stdout.close()
             cut += copy.wait(timeout=120) != 0
             mount.detach()
             self.place.check()
@@ -112,17 +134,25 @@ def main():
     need_fuse()
     private_mounts()
     rng = seeded()
+    acknowledged = files = partial = 0
+    for begin in range(0, KILLS, KILLS_OF_LAKE):
+        with Place() as place:
+            place.ok("init", "-q")
+            test = MountTest(place, rng)
+            for number in range(begin, min(begin + KILLS_OF_LAKE, KILLS)):
+                test.round(number)
+            test.acknowledged = test.files = test.partial = 0
+            test.verify(test.directories)
+            place.check("--deep")
+            acknowledged += test.acknowledged
+            files += test.files
+            partial += test.partial
+    assert acknowledged >= 5 * KILLS, f"only {acknowledged} operations: this proved nothing"
+    print(f"{KILLS} kills under {WRITERS} writers: {acknowledged} acknowledged operations, {files} files are as "
+          f"they must be, {partial} of them open files with a prefix", flush=True)
     with Place() as place:
         place.ok("init", "-q")
-        test = MountTest(place, rng)
-        for number in range(KILLS):
-            test.round(number)
-        test.acknowledged = test.files = test.partial = 0
-        test.verify(test.directories)
-        assert test.acknowledged >= 10 * KILLS, f"only {test.acknowledged} operations: this proved nothing"
-        print(f"{KILLS} kills under {WRITERS} writers: {test.acknowledged} acknowledged operations, {test.files} "
-              f"files as they must be, {test.partial} of them open files with a prefix", flush=True)
-        test.copy_rounds()
+        MountTest(place, rng).copy_rounds()
         report = place.check("--deep")
         print(f"in the end: {report['inodes']} inodes, {report['blocks']} blocks, no problems")
 

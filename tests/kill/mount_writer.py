@@ -1,10 +1,13 @@
-"""A writer for kill_mount_test.py: changes files below DIRECTORY, and keeps an oracle outside of the lake.
+"""A writer for tests/kill and tests/power: changes files below DIRECTORY, and keeps an oracle outside of the lake.
 
-    mount_writer.py DIRECTORY ORACLE SEED
+    mount_writer.py DIRECTORY ORACLE SEED kill|power
+
+A test that kills the mount may take a file for safe that was synced or only closed, and a name at once. Before a
+power cut nothing is acknowledged that was not synced. Standard output gets one byte for each acknowledgement.
 
 The oracle has one JSON line before each operation and the line `{"done": true}` after its acknowledgement, so what a
-killed mount owes is what the lines say (`replay`). The writer ends when the mount does. Content is made from tags, so
-the oracle holds recipes: a list of ["data", tag, size] and ["cut", size].
+killed mount owes is what the lines say (`replay`). The writer ends when the mount, or the device below it, does.
+Content is made from tags, so the oracle holds recipes: a list of ["data", tag, size] and ["cut", size].
 """
 import errno
 import json
@@ -14,7 +17,10 @@ import sys
 
 SIZES = (0, 1, 100, 4096, 65535, 65536, 65537, 131072, 131073, 400000, 1 << 20, (5 << 20) + 3)
 WEIGHTS = (1, 1, 6, 6, 2, 2, 2, 2, 2, 3, 2, 1)
-MOUNT_IS_GONE = (errno.ENOTCONN, errno.ECONNABORTED)
+# EIO: the kernel was copying the request when the mount's thread was killed. The tests see to it that no writer ends
+# before that.
+MOUNT_IS_GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO)
+POWER_IS_GONE = MOUNT_IS_GONE + (errno.EROFS,)
 
 
 def data(tag, size):
@@ -32,8 +38,10 @@ def made(recipe):
 
 
 class Writer:
-    def __init__(self, top, oracle, seed):
+    def __init__(self, top, oracle, seed, until):
         self.top, self.rng, self.number, self.seed = top, random.Random(seed), 0, seed
+        self.ends_by = {"kill": MOUNT_IS_GONE, "power": POWER_IS_GONE}[until]
+        self.power = until == "power"
         self.oracle = os.open(oracle, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self.files = {}  # name -> recipe
         self.held = {}   # name -> descriptor: written, not yet closed
@@ -44,6 +52,12 @@ class Writer:
 
     def done(self):
         self.say(done=True)
+        os.write(sys.stdout.fileno(), b".")
+
+    def sync_names(self):
+        directory = os.open(self.top, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(directory)
+        os.close(directory)
 
     def path(self, name):
         return os.path.join(self.top, name)
@@ -62,8 +76,8 @@ class Writer:
             at += os.write(fd, content[at:at + self.rng.choice((1000, 65536, 131072, 1 << 20, 5 << 20))])
 
     def settle(self, fd):
-        """fsync, or only close: both must outlive the process."""
-        if self.rng.random() < 0.6:
+        """fsync, or only close: both must outlive the mount's process."""
+        if self.power or self.rng.random() < 0.6:
             os.fsync(fd)
         os.close(fd)
 
@@ -82,6 +96,8 @@ class Writer:
         self.say(op="hold", name=name, recipe=[step])
         self.held[name] = os.open(self.path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         self.put(self.held[name], made([step]))
+        if self.power:
+            self.sync_names()
         self.done()
         self.files[name] = [step]
 
@@ -128,9 +144,7 @@ class Writer:
         to = self.new_name() if to == name or self.rng.random() < 0.5 else to
         self.say(op="rename", name=name, to=to)
         os.rename(self.path(name), self.path(to))
-        directory = os.open(self.top, os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(directory)
-        os.close(directory)
+        self.sync_names()
         self.done()
         self.files[to] = self.files.pop(name)
 
@@ -140,6 +154,8 @@ class Writer:
             return
         self.say(op="unlink", name=name)
         os.unlink(self.path(name))
+        if self.power:
+            self.sync_names()
         self.done()
         del self.files[name]
 
@@ -221,10 +237,11 @@ def _either(line, states, settled, held):
 
 
 def main():
+    writer = Writer(*sys.argv[1:])
     try:
-        Writer(*sys.argv[1:]).run()
+        writer.run()
     except OSError as error:
-        if error.errno not in MOUNT_IS_GONE:
+        if error.errno not in writer.ends_by:
             raise
 
 

@@ -165,6 +165,7 @@ class Mount:
     def detach(self):
         self._detach()
         assert not is_mount(self.at), self.at
+        end(self.process)
 
     def _detach(self):
         while is_mount(self.at):
@@ -175,7 +176,9 @@ class Mount:
     def unmount(self):
         """The orderly end; the session's exit code and error stream."""
         self.place.ok("umount", "-q", self.at)
-        return self.process.wait(timeout=120), self.process.stderr.read()
+        answer = self.process.wait(timeout=120), self.process.stderr.read()
+        end(self.process)
+        return answer
 
 
 def is_mount(path):

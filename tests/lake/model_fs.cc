@@ -43,6 +43,7 @@ int ModelFs::Add(Ino parent, const std::string& name, uint32_t mode, std::string
   if (const int error = LiveDir(parent, &dir)) return error;
   if (dir->entries.contains(name)) return EEXIST;
   dir->entries[name] = ino;
+  dir->mtime.reset();
   Node& node = nodes_[ino];
   node.mode = mode;
   node.nlink = node.is_dir() ? 2 : 1;
@@ -63,6 +64,7 @@ int ModelFs::Link(Ino ino, Ino parent, const std::string& name) {
   if (node->nlink == 0) return ENOENT;
   if (dir->entries.contains(name)) return EEXIST;
   dir->entries[name] = ino;
+  dir->mtime.reset();
   ++node->nlink;
   return 0;
 }
@@ -97,6 +99,7 @@ int ModelFs::Remove(Ino parent, const std::string& name, bool directory) {
   if (!directory && node->is_dir()) return EISDIR;
   if (directory && !node->entries.empty()) return ENOTEMPTY;
   dir->entries.erase(entry);
+  dir->mtime.reset();
   if (directory) --dir->nlink;
   Drop(ino);
   return 0;
@@ -109,6 +112,7 @@ int ModelFs::RemoveTree(Ino parent, const std::string& name) {
   if (entry == dir->entries.end()) return ENOENT;
   const Ino ino = entry->second;
   dir->entries.erase(entry);
+  dir->mtime.reset();
   if (Find(ino)->is_dir()) --dir->nlink;
   DropAll(ino);
   return 0;
@@ -124,6 +128,19 @@ bool ModelFs::Below(Ino ino, Ino ancestor) {
 }
 
 int ModelFs::Rename(Ino from, const std::string& name, Ino to, const std::string& new_name, RenameMode mode) {
+  return Move(from, name, to, new_name, mode, false);
+}
+
+int ModelFs::Publish(Ino stage, const std::string& name, Ino parent, const std::string& new_name, RenameMode mode) {
+  Node* root = Find(stage);
+  if (root == nullptr || !root->is_stage(stage)) return ENOENT;
+  if (const int error = Move(stage, name, parent, new_name, mode, true)) return error;
+  if (root->entries.empty()) DropStage(stage);
+  return 0;
+}
+
+int ModelFs::Move(Ino from, const std::string& name, Ino to, const std::string& new_name, RenameMode mode,
+                  bool trees) {
   Node *source_dir, *target_dir;
   if (const int error = LiveDir(from, &source_dir)) return error;
   if (const int error = LiveDir(to, &target_dir)) return error;
@@ -141,6 +158,7 @@ int ModelFs::Rename(Ino from, const std::string& name, Ino to, const std::string
   if (mode == RenameMode::kExchange) {
     if (from != to && old_node->is_dir() && Below(from, old)) return EINVAL;
     std::swap(source->second, target->second);
+    source_dir->mtime.reset(), target_dir->mtime.reset();
     if (moved_node->is_dir()) {
       moved_node->parent = to;
       --source_dir->nlink, ++target_dir->nlink;
@@ -152,12 +170,15 @@ int ModelFs::Rename(Ino from, const std::string& name, Ino to, const std::string
     return 0;
   }
   if (replaces) {
-    if (moved_node->is_dir() && !old_node->is_dir()) return ENOTDIR;
-    if (!moved_node->is_dir() && old_node->is_dir()) return EISDIR;
-    if (!old_node->entries.empty()) return ENOTEMPTY;
+    if (!trees) {
+      if (moved_node->is_dir() && !old_node->is_dir()) return ENOTDIR;
+      if (!moved_node->is_dir() && old_node->is_dir()) return EISDIR;
+      if (!old_node->entries.empty()) return ENOTEMPTY;
+    }
     if (old_node->is_dir()) --target_dir->nlink;
-    Drop(old);
+    DropAll(old);
   }
+  source_dir->mtime.reset(), target_dir->mtime.reset();
   source_dir->entries.erase(source);
   target_dir->entries[new_name] = moved;
   if (moved_node->is_dir()) {
@@ -174,6 +195,7 @@ int ModelFs::Write(Ino ino, uint64_t offset, std::string_view bytes) {
   std::string content = *node->content;
   content.resize(std::max<size_t>(content.size(), offset + bytes.size()));
   content.replace(offset, bytes.size(), bytes);
+  node->mtime.reset();
   node->content = Share(std::move(content));
   return 0;
 }
@@ -183,6 +205,7 @@ int ModelFs::Truncate(Ino ino, uint64_t size) {
   if (const int error = Regular(ino, &node)) return error;
   std::string content = *node->content;
   content.resize(size);
+  node->mtime.reset();
   node->content = Share(std::move(content));
   return 0;
 }
@@ -190,8 +213,11 @@ int ModelFs::Truncate(Ino ino, uint64_t size) {
 int ModelFs::Punch(Ino ino, uint64_t offset, uint64_t length) {
   Node* node;
   if (const int error = Regular(ino, &node)) return error;
+  if (length == 0 || offset >= node->content->size()) return 0;
   std::string content = *node->content;
-  for (uint64_t at = offset; at < std::min<uint64_t>(offset + length, content.size()); ++at) content[at] = '\0';
+  const size_t count = std::min<uint64_t>(length, content.size() - offset);
+  content.replace(offset, count, count, '\0');
+  node->mtime.reset();
   node->content = Share(std::move(content));
   return 0;
 }
@@ -211,6 +237,53 @@ int ModelFs::RemoveXattr(Ino ino, const std::string& name) {
   return node->xattrs.erase(name) == 1 ? 0 : ENODATA;
 }
 
+int ModelFs::SetAttr(Ino ino, const AttrChange& change) {
+  Node* node = Find(ino);
+  if (node == nullptr) return ENOENT;
+  if (change.mode) node->mode = (node->mode & 0170000) | (*change.mode & 07777);
+  if (change.uid) node->uid = *change.uid;
+  if (change.gid) node->gid = *change.gid;
+  if (change.atime_ns) node->atime = change.atime_ns;
+  if (change.mtime_ns) node->mtime = change.mtime_ns;
+  return 0;
+}
+
+void ModelFs::Store(Ino ino, Content content, std::optional<int64_t> mtime) {
+  Node* node = Find(ino);
+  if (node == nullptr) return;
+  node->content = std::move(content);
+  node->mtime = mtime;
+}
+
+void ModelFs::AddStage(Ino ino, Owner owner) {
+  Node& node = nodes_[ino];
+  node.mode = 0040700;
+  node.nlink = 2;
+  node.uid = owner.uid;
+  node.gid = owner.gid;
+  node.parent = ino;
+}
+
+void ModelFs::DropStage(Ino stage) {
+  const Node* node = Find(stage);
+  if (node != nullptr && node->is_stage(stage)) DropAll(stage);
+}
+
+void ModelFs::DropStages() {
+  std::vector<Ino> stages;
+  for (const auto& [ino, node] : nodes_) {
+    if (node.is_stage(ino)) stages.push_back(ino);
+  }
+  for (const Ino ino : stages) DropStage(ino);
+}
+
+void ModelFs::LowerLinks(const ModelFs& other) {
+  for (auto& [ino, node] : nodes_) {
+    const auto counted = other.nodes_.find(ino);
+    if (!node.is_dir() && counted != other.nodes_.end()) node.nlink = std::min(node.nlink, counted->second.nlink);
+  }
+}
+
 int ModelFs::Open(Ino ino) {
   Node* node = Find(ino);
   if (node == nullptr) return ENOENT;
@@ -228,55 +301,129 @@ void ModelFs::ForgetOpens() {
   for (auto& [ino, node] : nodes_) node.opens = 0;
 }
 
-std::string ModelFs::Difference(View& view) const {
-  std::string difference = DifferenceAt(view, kRootIno, "/");
+std::vector<Ino> ModelFs::Rootless() const {
+  std::vector<Ino> rootless;
   for (const auto& [ino, node] : nodes_) {
-    if (!difference.empty()) break;
-    if (node.nlink == 0) difference = DifferenceAt(view, ino, "orphan " + std::to_string(ino));
+    if (node.nlink == 0 || node.is_stage(ino)) rootless.push_back(ino);
+  }
+  return rootless;
+}
+
+ModelFs ModelFs::Load(View& view, const std::vector<Ino>& more, std::string* why) {
+  ModelFs found;
+  why->clear();
+  found.LoadFrom(view, kRootIno, "/", why);
+  for (const Ino ino : more) {
+    const auto attr = view.GetAttr(ino);
+    if (!attr.ok() && attr.status().code() == Code::kNotFound) continue;  // the comparison says that it is missing
+    if (!found.nodes_.contains(ino)) found.LoadFrom(view, ino, "nameless " + std::to_string(ino), why);
+  }
+  return found;
+}
+
+void ModelFs::LoadFrom(View& view, Ino ino, const std::string& path, std::string* why) {
+  const auto failed = [&](const Status& status) {
+    if (!status.ok() && why->empty()) *why = path + ": " + status.ToString();
+    return !why->empty();
+  };
+  const auto attr = view.GetAttr(ino);
+  if (failed(attr.status())) return;
+  Node& node = nodes_[ino];
+  node.mode = attr->mode;
+  node.nlink = attr->nlink;
+  node.uid = attr->uid;
+  node.gid = attr->gid;
+  node.atime = attr->atime_ns;
+  node.mtime = attr->mtime_ns;
+  const auto names = view.ListXattr(ino);
+  if (failed(names.status())) return;
+  for (const std::string& name : *names) {
+    const auto value = view.GetXattr(ino, name);
+    if (failed(value.status())) return;
+    node.xattrs[name] = *value;
+  }
+  uint64_t size = attr->size;
+  if (node.is_regular()) {
+    std::string bytes(size + 1, '?');
+    const auto got = view.Read(ino, 0, bytes);
+    if (failed(got.status())) return;
+    bytes.resize(*got);
+    node.content = Share(std::move(bytes));
+  } else if (!node.is_dir()) {
+    const bool link = (node.mode & 0170000) == 0120000;
+    auto target = link ? view.ReadLink(ino) : Result<std::string>(std::string());
+    if (failed(target.status())) return;
+    node.content = Share(std::move(*target));
+  } else {
+    const auto entries = view.ReadDir(ino, {}, SIZE_MAX);
+    if (failed(entries.status())) return;
+    const auto parent = view.ParentOf(ino);
+    if (node.nlink > 0 && failed(parent.status())) return;
+    node.parent = parent.ok() ? *parent : 0;
+    for (const DirEntry& entry : *entries) node.entries[entry.name] = entry.ino;
+    size -= entries->size();
+    for (const DirEntry& entry : *entries) {
+      if (!nodes_.contains(entry.ino)) LoadFrom(view, entry.ino, path + entry.name + "/", why);
+      if (!why->empty()) return;
+    }
+  }
+  if (!node.is_dir()) size -= node.content->size();
+  if (size != 0) *why = path + ": size is " + std::to_string(attr->size) + ", which is not what is there";
+}
+
+std::string ModelFs::Difference(View& view) const {
+  std::string why;
+  const ModelFs found = Load(view, Rootless(), &why);
+  return why.empty() ? Difference(found, {}) : why;
+}
+
+std::string ModelFs::Difference(const ModelFs& found, const Versions& versions) const {
+  for (const auto& [ino, node] : found.nodes_) {
+    if (!nodes_.contains(ino)) return "inode " + std::to_string(ino) + " is there, and should not be";
+  }
+  std::string difference = DifferenceAt(found, versions, kRootIno, "/");
+  for (const Ino ino : Rootless()) {
+    if (difference.empty()) difference = DifferenceAt(found, versions, ino, "nameless " + std::to_string(ino));
   }
   return difference;
 }
 
-std::string ModelFs::DifferenceAt(View& view, Ino ino, const std::string& path) const {
+std::string ModelFs::DifferenceAt(const ModelFs& found, const Versions& versions, Ino ino,
+                                  const std::string& path) const {
   const auto told = [&](const std::string& what) { return path + ": " + what; };
-  const Node& node = nodes_.at(ino);
-  const auto attr = view.GetAttr(ino);
-  if (!attr.ok()) return told(attr.status().ToString());
-  if (attr->mode != node.mode) return told("mode differs");
-  if (attr->nlink != node.nlink) {
-    return told("nlink is " + std::to_string(attr->nlink) + ", wanted " + std::to_string(node.nlink));
-  }
-  const uint64_t size = node.is_dir() ? node.entries.size() : node.content->size();
-  if (attr->size != size) return told("size is " + std::to_string(attr->size) + ", wanted " + std::to_string(size));
-  const auto names = view.ListXattr(ino);
-  if (!names.ok()) return told(names.status().ToString());
-  if (names->size() != node.xattrs.size()) return told("number of attributes differs");
-  for (const auto& [name, value] : node.xattrs) {
-    const auto got = view.GetXattr(ino, name);
-    if (!got.ok() || *got != value) return told("attribute " + name + " differs");
-  }
-  if (node.is_regular()) {
-    std::string bytes(size + 1, '?');
-    const auto got = view.Read(ino, 0, bytes);
-    if (!got.ok()) return told(got.status().ToString());
-    bytes.resize(*got);
-    if (bytes != *node.content) return told("content differs");
-  } else if (!node.is_dir()) {
-    const auto target = view.ReadLink(ino);
-    if (!target.ok() || *target != *node.content) return told("target differs");
-  } else {
-    const auto entries = view.ReadDir(ino, {}, SIZE_MAX);
-    if (!entries.ok()) return told(entries.status().ToString());
-    if (entries->size() != node.entries.size()) return told("number of entries differs");
-    auto wanted = node.entries.begin();
-    for (const DirEntry& entry : *entries) {
-      if (entry.name != wanted->first || entry.ino != wanted->second) return told("entry " + entry.name + " differs");
-      const std::string below = DifferenceAt(view, entry.ino, path + entry.name + "/");
+  const auto number = [](uint64_t is, uint64_t wanted) {
+    return " is " + std::to_string(is) + ", wanted " + std::to_string(wanted);
+  };
+  const auto there = found.nodes_.find(ino);
+  if (there == found.nodes_.end()) return told("inode " + std::to_string(ino) + " is not there");
+  const Node &node = nodes_.at(ino), &is = there->second;
+  if (is.mode != node.mode) return told("mode" + number(is.mode, node.mode));
+  if (is.nlink != node.nlink) return told("nlink" + number(is.nlink, node.nlink));
+  if (is.uid != node.uid || is.gid != node.gid) return told("owner" + number(is.uid, node.uid));
+  if (node.atime && is.atime != node.atime) return told("atime differs");
+  if (is.xattrs != node.xattrs) return told("attributes differ");
+  if (node.is_dir()) {
+    if (is.parent != node.parent) return told("parent" + number(is.parent, node.parent));
+    if (is.entries != node.entries) return told("entries differ");
+    if (node.mtime && is.mtime != node.mtime) return told("mtime differs");
+    for (const auto& [name, child] : node.entries) {
+      std::string below = DifferenceAt(found, versions, child, path + name + "/");
       if (!below.empty()) return below;
-      ++wanted;
+    }
+    return {};
+  }
+  const auto others = versions.find(ino);
+  if (others == versions.end() && node.mtime && is.mtime != node.mtime) return told("mtime differs");
+  if (*is.content == *node.content) return {};
+  if (others != versions.end()) {
+    for (const Content& other : others->second) {
+      if (*is.content == *other) return {};
     }
   }
-  return {};
+  if (is.content->size() != node.content->size())
+    return told("size" + number(is.content->size(), node.content->size()));
+  const auto at = std::mismatch(is.content->begin(), is.content->end(), node.content->begin()).first;
+  return told("content differs at byte " + std::to_string(at - is.content->begin()));
 }
 
 }  // namespace tarn::lake

@@ -87,7 +87,18 @@ TEST(LocalOpen, ReadOnlyChangesNothing) {
   Touch(temp.path() + "/.TMP-1-1");
   const auto backend = MustOpen(temp.path(), {.read_only = true});
   EXPECT_EQ(backend->features().append, nullptr);
-  EXPECT_EQ(backend->features().locks, nullptr);
+  ASSERT_NE(backend->features().locks, nullptr);
+  EXPECT_TRUE(backend->features().locks->TryLock("lock", "reader").ok());
+  EXPECT_FALSE(fs::exists(temp.path() + "/LOCK")) << "a reader makes no lock file";
+  {
+    const auto writer = MustOpen(temp.path());
+    const auto held = writer->features().locks->TryLock("lock", "the writer").value();
+    EXPECT_THAT(backend->features().locks->TryLock("lock", "reader").status().ToString(), HasSubstr("the writer"));
+  }
+  Touch(temp.path() + "/.TMP-1-1");  // the writer has swept
+  const auto kept = backend->features().locks->TryLock("lock", "reader").value();
+  EXPECT_EQ(MustOpen(temp.path())->features().locks->TryLock("lock", "late").status().code(), Code::kBusy);
+  EXPECT_EQ(Slurp(temp.path() + "/LOCK"), "the writer\n") << "a reader leaves no line";
   EXPECT_NE(backend->features().queues, nullptr);
   EXPECT_TRUE(backend->Open("x").ok());
   EXPECT_EQ(backend->Create("y").status().code(), Code::kInvalid);

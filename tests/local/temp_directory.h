@@ -11,7 +11,7 @@ namespace tarn::test {
 
 class TempDirectory {
  public:
-  TempDirectory() : path_(testing::TempDir() + "/tarn-local-XXXXXX") {
+  explicit TempDirectory(const std::string& parent = testing::TempDir()) : path_(parent + "/tarn-local-XXXXXX") {
     EXPECT_NE(mkdtemp(path_.data()), nullptr) << path_;
     path_ = std::filesystem::canonical(path_);
   }

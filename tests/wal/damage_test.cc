@@ -160,6 +160,33 @@ TEST_F(WalDamageTest, MissingSegments) {
   }
 }
 
+// A seal promises the next segment, whose name was durable before it; a close promises none.
+TEST_F(WalDamageTest, WhatASealGoesOnInMustBeThere) {
+  const auto writer = OpenAt(1);
+  ASSERT_TRUE(writer->Append("x", Durability::kPower).ok());
+  ASSERT_TRUE(writer->Rotate().ok());
+  ASSERT_TRUE(Replay().status.ok()) << "the next one may be empty";
+  ASSERT_TRUE(disk_->Delete(SegmentName(2)).ok());
+  ExpectCorruption(Replay().status, 2, 0);
+  // A segment further on, whose writer died at once, does not stand in for it.
+  ASSERT_TRUE(disk_->PutIfAbsent(SegmentName(3), "").ok());
+  ExpectCorruption(Replay().status, 2, 0);
+  const auto closed = OpenAt(4);
+  ASSERT_TRUE(closed->Append("y", Durability::kNone).ok());
+  ASSERT_TRUE(closed->Close().ok());
+  EXPECT_EQ(Replay(4).payloads, std::vector<std::string>{"y"});
+}
+
+TEST_F(WalDamageTest, ACrashBetweenTheNextSegmentAndTheSealIsNoLoss) {
+  const auto writer = OpenAt(1);
+  ASSERT_TRUE(writer->Append("x", Durability::kPower).ok());
+  ASSERT_TRUE(disk_->PutIfAbsent(SegmentName(2), "").ok());  // Rotate came so far
+  const Replayed replayed = Replay();
+  ASSERT_TRUE(replayed.status.ok());
+  EXPECT_EQ(replayed.payloads, std::vector<std::string>{"x"});
+  EXPECT_EQ(replayed.end.next_segment, 3u);
+}
+
 TEST_F(WalDamageTest, ATornTailIsAcceptedOnlyBeforeAnotherWritersSegment) {
   WriteUnsealed();
   SetBytes(1, BytesOf(1).substr(0, starts_[4] + 3));

@@ -50,7 +50,8 @@ class WalGoldenTest : public WalFixture {
   static std::string Batch(Sequence first, Kind kind, std::string_view key, std::string_view value) {
     std::string payload;
     PutFixed64(&payload, first);
-    PutVarint(&payload, 1);
+    PutVarint(&payload, 2);  // manifest
+    PutVarint(&payload, 1);  // count
     payload += static_cast<char>(kind);
     PutVarint(&payload, 0);
     PutBytes(&payload, key);

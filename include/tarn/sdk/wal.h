@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "tarn/sdk/backend.h"
@@ -37,8 +38,8 @@ class WalWriter {
   virtual ~WalWriter() = default;  // without Close(): as if the process had died here
   virtual Status Append(std::string_view payload, Durability durability) = 0;
   virtual Status Sync() = 0;  // everything appended so far, as kPower
-  // Makes the current segment durable and seals it, then starts the next one and returns its number. Payloads
-  // appended afterwards are in it or later.
+  // Makes the current segment durable and seals it, starts the next one and returns its number. Payloads appended
+  // afterwards are in it or later. As with Open, replay finds the new segment from now on.
   virtual Result<uint64_t> Rotate() = 0;
   // Deletes this log's segments with a smaller number. The caller has published what supersedes them.
   virtual Status Release(uint64_t first_needed) = 0;
@@ -49,10 +50,19 @@ class WalWriter {
 };
 
 struct WalReplayEnd {
-  uint64_t next_segment = 1;  // smaller than no segment that exists: where a writer may start
+  uint64_t first_segment = 0;  // the first one that was replayed; 0: none was there
+  uint64_t next_segment = 1;   // smaller than no segment that exists: where a writer may start
   uint64_t records = 0;
   uint64_t bytes = 0;      // payload bytes replayed
   bool torn_tail = false;  // the log ended in bytes that were never acknowledged
+};
+
+// A stretch of the log that holds no record which reads back.
+struct WalLoss {
+  std::string blob;
+  uint64_t offset = 0;
+  uint64_t length = 0;  // 0: nobody knows
+  std::string reason;   // one line, without the place
 };
 
 class WalStrategy {
@@ -64,11 +74,18 @@ class WalStrategy {
   // Opening does not make the segments of earlier writers durable: what Replay returned after a mere kill may
   // still be lost to a power cut. The caller publishes it, or appends it again as kPower, before it acknowledges
   // anything new; otherwise the log could get a hole. Segments it no longer needs it then releases.
+  // From its return on, also after power loss, replay finds the segment, so that its absence is known for a loss.
   virtual Result<std::unique_ptr<WalWriter>> Open(Backend& backend, std::string_view store_id,
                                                   uint64_t first_segment) = 0;
   // Visits the payloads of segments >= first_segment. Changes nothing, so it may run beside a live writer.
   virtual Result<WalReplayEnd> Replay(Backend& backend, std::string_view store_id, uint64_t first_segment,
                                       const Visitor& visit) = 0;
+  // For repair (tarn/repair.h): like Replay, but what does not read back is told to `lost`, in its place between the
+  // payloads, and passed over. Visits only payloads that verify. An empty `store_id` takes that of the log's first
+  // readable segment; first_segment 0 means all there are, and that none need be there. Fails only if the log cannot
+  // be listed, by another version's log, and when `visit` fails.
+  virtual Status Salvage(Backend& backend, std::string_view store_id, uint64_t first_segment, const Visitor& visit,
+                         const std::function<void(const WalLoss&)>& lost) = 0;
 };
 
 }  // namespace tarn

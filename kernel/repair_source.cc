@@ -1,0 +1,48 @@
+#include "kernel/repair_source.h"
+
+#include <algorithm>
+
+namespace tarn::kernel {
+namespace {
+
+// What a device loses at once, at the least.
+constexpr uint64_t kSectorBytes = 4096;
+
+class ZeroingReader final : public BlobReader {
+ public:
+  explicit ZeroingReader(std::unique_ptr<BlobReader> blob) : blob_(std::move(blob)) {}
+  uint64_t size() const override { return blob_->size(); }
+
+  Status Read(uint64_t offset, std::span<char> out) const override {
+    if (blob_->Read(offset, out).ok()) return {};
+    while (!out.empty()) {
+      const uint64_t bytes = std::min<uint64_t>(kSectorBytes - offset % kSectorBytes, out.size());
+      if (!blob_->Read(offset, out.first(bytes)).ok()) std::fill_n(out.begin(), bytes, '\0');
+      offset += bytes;
+      out = out.subspan(bytes);
+    }
+    return {};
+  }
+
+ private:
+  const std::unique_ptr<BlobReader> blob_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<BlobReader>> RepairSource::Open(std::string_view name) {
+  TARN_ASSIGN(auto blob, damaged_.Open(name));
+  return std::unique_ptr<BlobReader>(std::make_unique<ZeroingReader>(std::move(blob)));
+}
+
+Result<std::vector<BlobInfo>> ListBlobs(Backend& backend, std::string_view prefix) {
+  std::vector<BlobInfo> all;
+  for (bool more = true; more;) {
+    TARN_ASSIGN(ListPage page, backend.List(prefix, all.empty() ? "" : all.back().name, 1000));
+    more = page.more && !page.blobs.empty();
+    std::move(page.blobs.begin(), page.blobs.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+}  // namespace tarn::kernel

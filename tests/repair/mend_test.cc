@@ -1,0 +1,197 @@
+// lake/mend on its own: each row of a lake is lost, one at a time and many at once. Afterwards the check finds
+// nothing, and what a user would miss was told with its path.
+#include "lake/mend.h"
+
+#include <set>
+
+#include "lake/layout.h"
+#include "lake/rows.h"
+#include "tests/kernel/sim_store.h"
+#include "tests/lake/lake_fixture.h"
+
+namespace tarn::lake {
+namespace {
+
+struct Row {
+  std::string family, key, value;
+};
+
+class MendTest : public LakeFixture {
+ protected:
+  void SetUp() override {
+    Init();
+    dir_ = Dir(kRootIno, "dir");
+    inner_ = Dir(dir_, "inner");
+    small_ = File(dir_, "small", "tiny");
+    large_ = File(inner_, "large", Pattern(kBlockBytes * 2 + 500, 1));
+    File(dir_, "twin", Pattern(kBlockBytes * 2 + 500, 1));
+    Dir(dir_, "empty");
+    const Ino sparse = File(dir_, "sparse", "start");
+    ASSERT_OK(lake_->Write(sparse, kBlockBytes * 5ull, "end"));
+    ASSERT_OK(lake_->Link(small_, inner_, "again").status());
+    ASSERT_OK(lake_->Symlink(dir_, "link", "../somewhere", {}).status());
+    ASSERT_OK(lake_->SetXattr(small_, "user.a", "b", false, false));
+    ASSERT_OK(lake_->AppendLog({.command = "one"}).status());
+    ASSERT_OK(lake_->AppendLog({.command = "two"}).status());
+    ASSERT_OK(lake_->Close());
+    lake_.reset();
+    image_ = backend_->CrashClone(1, test::CrashMode::kProcessKill);
+    const auto db = test::OpenSim(image_->CrashClone(1, test::CrashMode::kProcessKill)).value();
+    for (const std::string& family : db->ListFamilies()) {
+      const auto walk = db->NewIterator(*db->FindFamily(family));
+      for (walk->SeekToFirst(); walk->valid(); walk->Next()) {
+        rows_.push_back({family, std::string(walk->key()), std::string(walk->value())});
+      }
+    }
+    ASSERT_GT(rows_.size(), 30u);
+  }
+
+  // Takes these rows away, mends, and opens the lake. What was told is in told_.
+  void MendWithout(const std::vector<const Row*>& rows, const std::string& what) {
+    if (lake_ != nullptr) ASSERT_OK(lake_->Close());
+    lake_.reset();
+    told_.clear();
+    backend_ = image_->CrashClone(1, test::CrashMode::kProcessKill);
+    {
+      const auto db = test::OpenSim(backend_).value();
+      WriteBatch batch;
+      for (const Row* row : rows) batch.Delete(*db->FindFamily(row->family), row->key);
+      ASSERT_OK(db->Write(batch));
+      const auto mended = Mend(*db, {.tell = [&](const std::string& line) { told_.push_back(line); }});
+      ASSERT_TRUE(mended.ok()) << what << ": " << mended.status().ToString();
+      changes_ = *mended;
+      // It is whole now, so there is nothing left to mend.
+      EXPECT_EQ(*Mend(*db, {}), 0u) << what;
+      ASSERT_OK(db->Close());
+    }
+    Open();
+    const auto check = lake_->Check(true, nullptr);
+    ASSERT_TRUE(check.ok()) << what << ": " << check.status().ToString();
+    EXPECT_EQ(check->problems, std::vector<std::string>()) << what;
+  }
+  const Row& RowOf(const std::string& family, const std::string& key) const {
+    for (const Row& row : rows_) {
+      if (row.family == family && row.key == key) return row;
+    }
+    ADD_FAILURE() << "no such row in " << family;
+    return rows_.front();
+  }
+  bool Told(const std::string& part) const {
+    for (const std::string& line : told_) {
+      if (line.find(part) != std::string::npos) return true;
+    }
+    return false;
+  }
+  std::string Everything() const {
+    std::string text;
+    for (const std::string& line : told_) text += "  " + line + "\n";
+    return text;
+  }
+
+  Ino dir_ = 0, inner_ = 0, small_ = 0, large_ = 0;
+  std::shared_ptr<test::MemBackend> image_;
+  std::vector<Row> rows_;
+  std::vector<std::string> told_;
+  uint64_t changes_ = 0;
+};
+
+TEST_F(MendTest, AWholeLakeIsLeftAlone) {
+  MendWithout({}, "nothing");
+  EXPECT_EQ(changes_, 0u);
+  EXPECT_EQ(Everything(), "");
+}
+
+TEST_F(MendTest, AnySingleRow) {
+  for (const Row& row : rows_) {
+    const std::string what = row.family + " " + Printable(row.key);
+    MendWithout({&row}, what);
+    // References are made again, the log and the superblock are the lake's own affair.
+    const bool silent = row.family == "backrefs" || row.key[0] == kLogRow || row.key[0] == kSuperblockRow;
+    EXPECT_TRUE(silent || !told_.empty()) << what << " was lost without a word";
+    if (HasFailure()) return;
+  }
+}
+
+TEST_F(MendTest, ManyRowsAtOnce) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    test::SeededRandom random(seed);
+    std::vector<const Row*> lost;
+    for (const Row& row : rows_) {
+      if (random.OneIn(1 + seed % 6)) lost.push_back(&row);
+    }
+    MendWithout(lost, "seed " + std::to_string(seed));
+    if (HasFailure()) return;
+  }
+}
+
+TEST_F(MendTest, LostContentReadsAsZerosAndIsToldWithItsRange) {
+  const Row& extent = RowOf("extents", ExtentKey(large_, 1));
+  MendWithout({&RowOf("chunks", extent.value.substr(extent.value.size() - 32))}, "a chunk of two files");
+  for (const char* path : {"/dir/inner/large", "/dir/twin"}) {
+    EXPECT_TRUE(
+        Told(std::string(path) + ": 131072 of 262644 bytes are lost and read as zeros: bytes 131072 to 262144"))
+        << Everything();
+    const Attr attr = *Resolve(lake_->Head(), path);
+    std::string expected = Pattern(kBlockBytes * 2 + 500, 1);
+    std::fill_n(expected.begin() + kBlockBytes, kBlockBytes, '\0');
+    EXPECT_EQ(Content(lake_->Head(), attr.ino), expected) << path;
+  }
+}
+
+TEST_F(MendTest, ALostInodeKeepsItsNameAndContent) {
+  MendWithout({&RowOf("meta", MetaKey(kInodeRow, large_)), &RowOf("meta", MetaKey(kInodeRow, inner_))}, "two inodes");
+  const Attr attr = *Resolve(lake_->Head(), "/dir/inner/large");
+  EXPECT_EQ(Content(lake_->Head(), attr.ino), Pattern(kBlockBytes * 2 + 500, 1));
+  EXPECT_EQ(attr.mode, 0100600u);
+  EXPECT_TRUE(Told("/dir/inner: the directory's attributes are lost")) << Everything();
+  EXPECT_TRUE(Told("/dir/inner/large: the file's attributes are lost")) << Everything();
+}
+
+TEST_F(MendTest, ALostNameIsFoundInLostAndFound) {
+  MendWithout({&RowOf("meta", NameKey(kEntryRow, dir_, "inner"))}, "a name");
+  const std::string found = "/lost+found/#" + std::to_string(inner_);
+  EXPECT_TRUE(Told(found + ": its name is lost")) << Everything();
+  EXPECT_EQ(Content(lake_->Head(), Resolve(lake_->Head(), found + "/large")->ino), Pattern(kBlockBytes * 2 + 500, 1));
+  EXPECT_TRUE(Told("/dir: 1 name in this directory is lost")) << Everything();
+}
+
+TEST_F(MendTest, ALostEmptyDirectoryLosesItsName) {
+  const Ino empty = [&] {
+    for (const Row& row : rows_) {
+      Entry entry;
+      if (row.key == NameKey(kEntryRow, dir_, "empty") && Decode(row.key, row.value, &entry).ok()) return entry.ino;
+    }
+    return Ino{0};
+  }();
+  MendWithout({&RowOf("meta", MetaKey(kInodeRow, empty))}, "an empty directory");
+  EXPECT_TRUE(Told("/dir/empty: what this name stood for is lost")) << Everything();
+  EXPECT_FALSE(Resolve(lake_->Head(), "/dir/empty").ok());
+}
+
+TEST_F(MendTest, ACircleOfDirectoriesIsCut) {
+  // dir and inner hang below each other, and below nothing else.
+  const auto break_it = [&](DB& db) {
+    WriteBatch batch;
+    const ColumnFamily meta = *db.FindFamily("meta");
+    Inode dir;
+    ASSERT_OK(Decode({}, RowOf("meta", MetaKey(kInodeRow, dir_)).value, &dir));
+    dir.parent = inner_;
+    batch.Put(meta, MetaKey(kInodeRow, dir_), Encode(dir));
+    batch.Delete(meta, NameKey(kEntryRow, kRootIno, "dir"));
+    batch.Put(meta, NameKey(kEntryRow, inner_, "dir"), Encode(Entry{dir_, 0040000}));
+    ASSERT_OK(db.Write(batch));
+  };
+  backend_ = image_->CrashClone(1, test::CrashMode::kProcessKill);
+  {
+    const auto db = test::OpenSim(backend_).value();
+    break_it(*db);
+    ASSERT_TRUE(Mend(*db, {.tell = [&](const std::string& line) { told_.push_back(line); }}).ok());
+    ASSERT_OK(db->Close());
+  }
+  Open();
+  EXPECT_EQ(lake_->Check(true, nullptr)->problems, std::vector<std::string>());
+  EXPECT_TRUE(Told("/lost+found/#")) << Everything();
+}
+
+}  // namespace
+}  // namespace tarn::lake
