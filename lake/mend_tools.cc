@@ -8,7 +8,6 @@ namespace {
 
 constexpr size_t kBatchBytes = 1 << 20;
 constexpr uint64_t kVisitsPerCheck = 1024;
-constexpr size_t kMaxPending = 65536;
 constexpr size_t kMaxPaths = 65536;
 constexpr int kMaxDepth = 4096;  // deeper is a circle, or nothing to read out
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The long form of every proof, one part after the other, each with its own progress line. Called by ./check --long.
-#   scripts/long.sh [--minutes M] [--again] [PART...]
+#   scripts/long.sh [--minutes M] [--again] [--help] [PART...]
 #     PART         sim fuzz kill power metamorphic faults corruption histories mutation coverage; default: all
 #     --minutes M  how long sim and fuzz explore, each (default 60)
 #     --again      forget which parts are done
@@ -20,6 +20,7 @@ parts=""
 while [ $# -gt 0 ]; do
   case $1 in
     --minutes) [ $# -ge 2 ] || die "--minutes needs a number"; minutes=$2; shift ;;
+    --help) sed -n '2,/^set/s/^# //p' "$0"; exit 0 ;;
     --again) rm -f "$state/done" "$state/sim.state" ;;
     *) case " $all_parts " in *" $1 "*) parts="$parts $1" ;; *) die "no part $1; there are: $all_parts" ;; esac ;;
   esac

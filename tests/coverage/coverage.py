@@ -16,6 +16,7 @@ import collections
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -25,9 +26,8 @@ TIMEOUT_SECONDS = 1200  # of one program
 
 
 def build(directory):
-    if not os.path.exists(os.path.join(directory, "build.ninja")):
-        subprocess.run(["cmake", "--preset", "coverage", "-B", directory], cwd=ROOT, check=True,
-                       stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--preset", "coverage", "-B", directory], cwd=ROOT, check=True,
+                   stdout=subprocess.DEVNULL)
     names = subprocess.run(["ninja", "-C", directory, "-t", "targets", "all"], check=True, text=True,
                            stdout=subprocess.PIPE).stdout
     programs = sorted(set(re.findall(r"^bin/(\w+_test): CXX_EXECUTABLE", names, re.M)))
@@ -112,6 +112,9 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--uncovered")
     options = parser.parse_args()
+    for tool in ("clang++", "llvm-cov-14", "llvm-profdata-14"):
+        if shutil.which(tool) is None:
+            sys.exit(f"coverage: {tool} is missing; apt-get install clang llvm-14")
     directory = os.path.abspath(options.build)
     programs = build(directory)
     run(directory, [p for p in programs if re.search(options.only, p)])

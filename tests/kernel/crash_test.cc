@@ -126,6 +126,30 @@ TEST(CrashSweepNested, RecoveryIsRepeatable) {
   }
 }
 
+// Several full memtables wait, one is flushed, the process dies: the log must still hold all the others.
+TEST(CrashBetweenFlushes, TheLogIsKeptForWhatStillWaits) {
+  auto disk = std::make_shared<MemBackend>();
+  Components parts = SimParts(disk);
+  const auto scheduler = std::static_pointer_cast<SimScheduler>(parts.scheduler);
+  auto opened = DB::Open(SmallSettings(), std::move(parts));
+  ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+  DB& db = **opened;
+  uint64_t written = 0;
+  const uint64_t one = SmallSettings().memtable_bytes;
+  for (; db.Statistics()["memory.memtable_bytes"] < 4 * one; ++written) {
+    ASSERT_TRUE(db.Put(NumberedKey(written), std::string(4000, 'v'), Durability::kProcess).ok());
+  }
+  const uint64_t flushes = db.Statistics()["flush.count"];
+  while (db.Statistics()["flush.count"] == flushes) ASSERT_TRUE(scheduler->RunOne());
+  ASSERT_GT(db.Statistics()["memory.memtable_bytes"], 2 * one) << "nothing waits any more";
+  auto after = OpenSim(disk->CrashClone(1, CrashMode::kProcessKill));
+  ASSERT_TRUE(after.ok()) << after.status().ToString();
+  for (uint64_t n = 0; n < written; ++n) {
+    std::string value;
+    ASSERT_TRUE((*after)->Get(NumberedKey(n), &value).ok()) << n << " of " << written;
+  }
+}
+
 class FaultSweep : public testing::TestWithParam<Code> {};
 
 TEST_P(FaultSweep, AtEveryCall) {

@@ -19,12 +19,12 @@ class Mutant(NamedTuple):
 
 
 # Seeds of the simulator, enough for tens of thousands of operations and hundreds of crashes a world.
-def sim(world, ops=400000):
+def sim(world, ops=2000000):
     return ("tarn-sim", "--worlds", world, "--ops", str(ops), "--from", "1", "--jobs", "2")
 
 
-STORE, FILES, OBJECT = sim("store"), sim("files", 150000), sim("object")
-LAKE, LAKE_FILES = sim("lake", 60000), sim("lakefiles", 30000)
+STORE, FILES, OBJECT = sim("store"), sim("files", 1000000), sim("object")
+LAKE, LAKE_FILES = sim("lake", 400000), sim("lakefiles", 200000)
 
 MUTANTS = [
     # What must be durable, and in which order.
@@ -55,11 +55,11 @@ MUTANTS = [
            "{static_cast<uint32_t>(payload.size()), type, durable_offset_, chain_}",
            "{static_cast<uint32_t>(payload.size()), type, end_offset_, chain_}", [STORE]),
     Mutant("segment-released-early", "the log releases the segment that is still needed", "wal/segmented_wal.cc",
-           "older_.front().number < first_needed)", "older_.front().number <= first_needed)", [STORE]),
+           "older_.front().number < first_needed)", "older_.front().number <= first_needed)", [STORE, ("wal_test",)]),
     Mutant("log-cut-too-far", "a flush moves the start of the log past memtables that are not flushed",
            "kernel/background.cc", "view->mems[view->mems.size() - 2]->first_wal()",
            "view->mems.front()->first_wal()",
-           [STORE]),
+           [STORE, ("kernel_test",)]),
     Mutant("log-deleted-before-manifest", "a flush releases the log before its record is published",
            "kernel/background.cc", "    std::vector<TableMeta> unwanted;\n",
            "    std::vector<TableMeta> unwanted;\n    (void)owner_.hooks_.release_wal("
@@ -103,7 +103,7 @@ MUTANTS = [
            "          spec.tombstones.push_back(std::move(tombstone));", "          (void)tombstone;", [STORE]),
     Mutant("merge-out-of-age", "the result of a merge counts as newer than runs above it", "kernel/background.cc",
            "        if (input->level == output_level_) run = std::max(run, input->id);",
-           "        (void)output_level_;",           [STORE]),
+           "        (void)output_level_;",           [STORE, ("metamorphic_test",)]),
     Mutant("visible-before-inserted", "a write is visible before it is in the memtable", "kernel/write_path.cc",
            "    AddToMemtables(first, group, mem.get());\n",
            "    store_.Show(first + count - 1);\n    AddToMemtables(first, group, mem.get());\n",
@@ -126,13 +126,15 @@ MUTANTS = [
     Mutant("checksum-not-compared", "a block's checksum is not compared", "format/table.cc",
            "!= DecodeFixed64(stored.data() + summed)) {",
            "!= DecodeFixed64(stored.data() + summed) && stored.empty()) {",
-           [STORE]),
+           [STORE, ("corruption_store_test",)]),
     Mutant("torn-record-whole", "replay does not check a record's payload", "wal/segment_reader.cc",
            "  if (NextChain(chain_, found) != header->chain) return Item::kBad;\n", "", [STORE]),
     Mutant("lost-record-is-tail", "replay takes every damage for a torn tail", "wal/replay.cc",
-           "    if (witness.has_value()) {", "    if (witness.has_value() && witness == 0u) {", [STORE]),
+           "    if (witness.has_value()) {", "    if (witness.has_value() && witness == 0u) {",
+           [STORE, ("corruption_store_test",)]),
     Mutant("missing-segment-accepted", "replay steps over a missing segment", "wal/replay.cc",
-           "    if (previous.segment == 0) return Status::Ok();", "    return Status::Ok();", [STORE]),
+           "    if (previous.segment == 0) return Status::Ok();", "    return Status::Ok();",
+           [STORE, ("corruption_store_test",)]),
     Mutant("sequence-gap-accepted", "recovery steps over missing sequences", "kernel/log_replay.cc",
            "payload.first != log->last_sequence + 1", "payload.first <= log->last_sequence",
            [("corruption_holes_test",)]),
@@ -156,9 +158,11 @@ MUTANTS = [
     # The lake.
     Mutant("back-reference-forgotten", "a block shared by two files gets one back reference", "lake/chunk_refs.cc",
            "    for (const auto& [ino, block] : changes.added) {",
-           "    for (const auto& [ino, block] : existed ? std::set<Place>() : changes.added) {", [LAKE]),
+           "    for (const auto& [ino, block] : existed ? std::set<Place>() : changes.added) {",
+           [LAKE, ("lake_test",)]),
     Mutant("chunk-dropped-in-use", "a chunk goes although another file refers to it", "lake/chunk_refs.cc",
-           "changes.added.empty() && existed && !remains)", "changes.added.empty() && existed)", [LAKE]),
+           "changes.added.empty() && existed && !remains)", "changes.added.empty() && existed)",
+           [LAKE, ("lake_test",)]),
     Mutant("attributes-left-behind", "removing a file leaves its extended attributes", "lake/reclaim.cc",
            "  if (inode->xattrs == 0) return true;", "  return true;", [LAKE]),
     Mutant("moved-directory-keeps-parent", "a moved directory still names its old parent", "lake/namespace.cc",

@@ -15,6 +15,7 @@ timeout counts and is said), *survived* when all succeed. A mutant that does not
 """
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -55,8 +56,9 @@ class Copy:
         self.tree = os.path.join(directory, "tree")
         self.build = os.path.join(directory, "build")
         os.makedirs(directory, exist_ok=True)
-        # rsync keeps the times of files that did not change, so that a rerun rebuilds only what did.
-        subprocess.run(["rsync", "-a", "--checksum", "--delete", "--exclude=/build*", "--exclude=.git", ROOT + "/",
+        # By content, and without taking over times: what changes is newer than what was built from it, also when the
+        # change is that a defect of an interrupted run goes out again.
+        subprocess.run(["rsync", "-rlp", "--checksum", "--delete", "--exclude=/build*", "--exclude=.git", ROOT + "/",
                         self.tree + "/"], check=True)
         # Keep hits of ccache independent of where the copy lies.
         self.env = dict(os.environ, CCACHE_BASEDIR=self.tree, CCACHE_NOHASHDIR="1")
@@ -71,7 +73,7 @@ class Copy:
         return done.returncode == 0, done.stdout
 
     def run(self, command):
-        """None when it succeeds, else in a few words how it failed."""
+        """None when it succeeds, else in a line how it failed, in the program's own words where it has any."""
         program = os.path.join(self.build, "bin", command[0])
         try:
             done = subprocess.run([program, *command[1:]], cwd=self.build, stdout=subprocess.PIPE,
@@ -80,15 +82,24 @@ class Copy:
             return f"no end after {TIMEOUT_SECONDS} s"
         if done.returncode == 0:
             return None
-        return f"signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
+        if done.returncode < 0:
+            return f"signal {-done.returncode}"
+        said = re.search(r"^(?:FAILED: .*|.*: Failure\n.*)$", done.stdout.decode(errors="replace"), re.M)
+        return said.group().replace("\n", " ")[:200] if said else f"status {done.returncode}"
 
-    def replace(self, mutant, old, new):
+    def plant(self, mutant):
+        """Puts the defect in; what it returns takes it out again."""
         path = os.path.join(self.tree, mutant.file)
         with open(path) as source:
             text = source.read()
-        assert text.count(old) >= 1, path
-        with open(path, "w") as target:
-            target.write(text.replace(old, new, 1))
+        assert text.count(mutant.old) == 1, path
+
+        def write(content):
+            with open(path, "w") as target:
+                target.write(content)
+
+        write(text.replace(mutant.old, mutant.new))
+        return lambda: write(text)
 
 
 def targets_of(mutants):
@@ -108,7 +119,7 @@ def check_baseline(copy, mutants):
 
 def try_one(copy, mutant):
     """(what caught it, or None; how)"""
-    copy.replace(mutant, mutant.old, mutant.new)
+    take_out = copy.plant(mutant)
     try:
         built, log = copy.make(targets_of([mutant]))
         if not built:
@@ -119,7 +130,7 @@ def try_one(copy, mutant):
                 return " ".join(command), failure
         return None, ""
     finally:
-        copy.replace(mutant, mutant.new, mutant.old)
+        take_out()
 
 
 def try_all(copy, mutants):

@@ -69,7 +69,7 @@ TEST_F(LogSalvageTest, AnyFlippedByteCostsItsRecordAtMost) {
       const Salvaged salvaged = Salvage();
       const size_t missing = Missing(salvaged);
       // Of the segment's header only the start of the chain matters; of a record's header nothing does.
-      EXPECT_LE(missing, 1u) << segment << " byte " << at;
+      EXPECT_LE(missing, at < kSegmentHeaderBytes - 8 ? 0u : 1u) << segment << " byte " << at;
       EXPECT_TRUE(missing == 0 || !salvaged.losses.empty()) << segment << " byte " << at << ": lost without a word";
       cost += missing;
       header_flips += missing == 0;

@@ -68,6 +68,8 @@ class LakeWorld final : public World {
   void Note(const Status& status, const char* what);  // an error that is excused
   bool Excused(const Status& status) const;
   uint64_t FaultCount() const;
+  // Of flushes. After an error nobody knows which files are dirty, and since when.
+  bool OrderIsKnown() const { return !flushes_by_itself_ && FaultCount() == faults_at_open_; }
   bool Expect(const Status& status, int wanted, const char* what);  // counts a call; true: it is as the model says
   template <typename T>
   bool Expect(const Result<T>& result, int wanted, const char* what) {

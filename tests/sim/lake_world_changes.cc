@@ -344,7 +344,7 @@ void LakeWorld::DoSync() {
 
 void LakeWorld::DoSyncAll() {
   if (Expect(lake_->SyncAll(), 0, "sync all")) {
-    model_.AddFlushOfAll(!flushes_by_itself_);
+    model_.AddFlushOfAll(OrderIsKnown());
     return Synced();
   }
   model_.AddVersionsOfAll();
@@ -381,7 +381,7 @@ void LakeWorld::DoPublish() {
     stored.log.push_back(command);
   };
   if (status.ok() || !Excused(status)) {
-    model_.AddFlushOfAll(!flushes_by_itself_);
+    model_.AddFlushOfAll(OrderIsKnown());
     const int wanted = change(model_.head);
     if (!Expect(status, wanted, "publish") || wanted != 0) return Acknowledge();
     model_.log.push_back(command);
@@ -419,7 +419,7 @@ void LakeWorld::DoAppendLog() {
   if (Expect(record, 0, "append log")) {
     model_.log.push_back(command);
     ExpectSame(record->id == model_.log.size(), "id of a log record", std::to_string(record->id));
-    model_.AddFlushOfAll(!flushes_by_itself_);
+    model_.AddFlushOfAll(OrderIsKnown());
     model_.Add(commit);
     return Synced();
   }
@@ -440,7 +440,7 @@ void LakeWorld::DoCreateSnapshot() {
   const std::string name = taken ? first->first : "s" + std::to_string(++names_);
   const auto made = lake_->CreateSnapshot(name);
   if (Expect(made, taken ? EEXIST : 0, "create snapshot")) {
-    model_.AddFlushOfAll(!flushes_by_itself_);
+    model_.AddFlushOfAll(OrderIsKnown());
     Acknowledge();
     if (taken) return;
     Synced();

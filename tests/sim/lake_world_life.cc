@@ -81,7 +81,7 @@ void LakeWorld::DoReopen() {
   ++tally_.operations;
   if (!closed.ok() && !Excused(closed)) return Fail("close: " + closed.ToString());
   if (closed.ok() && !must_reopen_) {
-    model_.AddFlushOfAll(!flushes_by_itself_);
+    model_.AddFlushOfAll(OrderIsKnown());
     Synced();
   }
   if (storage_->stopped()) return EndLife(AnyMode());
@@ -165,7 +165,7 @@ void LakeWorld::CheckAll(bool deep) {
     Acknowledge();
     return Resolve("check", {Now()});
   }
-  model_.AddFlushOfAll(!flushes_by_itself_);
+  model_.AddFlushOfAll(OrderIsKnown());
   Acknowledge();
   if (!report->problems.empty()) Fail("check finds: " + report->problems.front());
 }

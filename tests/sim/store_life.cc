@@ -39,8 +39,8 @@ void StoreWorld::LetGo() {
 
 // Opens the store again and again until it serves; it may be cut down in between.
 void StoreWorld::Start(Ending ending, bool power, SeededRandom& random) {
-  // A log whose write or sync failed may have lost what a kill would have left.
-  power |= FaultsMet() && (refuses_ || model_.newest() != model_.visible());
+  // A log whose write or sync failed, at the latest when it was closed, may have lost what a kill would have left.
+  power |= FaultsMet() && (refuses_ || ending == Ending::kFailed || model_.newest() != model_.visible());
   faults_before_ = InjectedFaults();
   late_before_ = LateRecords();
   refuses_ = false;

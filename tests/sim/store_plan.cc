@@ -1,5 +1,9 @@
 #include "tests/sim/store_plan.h"
 
+#include <algorithm>
+#include <optional>
+#include <vector>
+
 #include "compaction/builtin.h"
 
 namespace tarn::test {
@@ -17,8 +21,45 @@ constexpr std::array<OpInfo, kStoreOps> kOps = {{
     {"families", 30, true},    {"sync", 100, true},        {"flush", 80, true},         {"compact", 12, true},
     {"background", 200, true}, {"verify", 3, true},        {"read-only open", 5, true}, {"second open", 3, true},
     {"checkpoint", 2, true},   {"facts", 5, true},         {"reopen", 8, true},         {"kill", 20, true},
-    {"arm a crash", 40, true}, {"faults", 40, true},       {"rot", 10, true},
+    {"arm a crash", 40, true}, {"faults", 40, true},       {"rot", 20, true},
 }};
+
+// Any plan that the contract allows (tarn/sdk/compaction.h): the built-in policies never merge some of a level into
+// the level itself, nor over levels as they please. Each plan makes fewer runs, so there is an end.
+class AnyPolicy final : public CompactionPolicy {
+ public:
+  explicit AnyPolicy(uint64_t seed) : seed_(seed) {}
+  std::string_view name() const override { return "any"; }
+  uint64_t Debt(const LevelsView&) const override { return 0; }
+  std::optional<CompactionPlan> Choose(const LevelsView& view) const override {
+    uint64_t shape = seed_, runs = 0;
+    for (const auto& level : view.levels) {
+      for (const RunView& run : level) shape = shape * 31 + run.id, ++runs;
+    }
+    SeededRandom random(shape);
+    if (runs <= 1 + random.Below(6)) return std::nullopt;
+    // The oldest runs of the last level, then whole levels and at last the oldest runs of one more, upwards.
+    const size_t last = random.Below(view.levels.size());
+    CompactionPlan plan{.output_level = static_cast<uint32_t>(last + random.Below(2)), .reason = "any"};
+    uint64_t wanted = 2 + random.Below(runs);
+    for (size_t level = last + 1; level-- > 0 && wanted > 0;) {
+      const std::vector<RunView>& there = view.levels[level];
+      CompactionPlan::Input input{.level = static_cast<uint32_t>(level)};
+      for (size_t i = there.size(); i-- > 0 && wanted > 0; --wanted) {
+        if (there[i].busy) return std::nullopt;
+        input.runs.insert(input.runs.begin(), there[i].id);
+      }
+      if (!input.runs.empty()) plan.inputs.insert(plan.inputs.begin(), std::move(input));
+    }
+    size_t taken = 0;
+    for (const auto& input : plan.inputs) taken += input.runs.size();
+    if (taken < 2 || plan.inputs.back().level + 1 < plan.output_level) return std::nullopt;
+    return plan;
+  }
+
+ private:
+  const uint64_t seed_;
+};
 
 uint32_t Rate(SeededRandom& random, uint32_t most) {
   return random.OneIn(3) ? 0 : static_cast<uint32_t>(random.Below(most));
@@ -38,7 +79,9 @@ StorePlan::StorePlan(SeededRandom& random) {
   constexpr uint64_t kSizes[] = {30, 100, 1000, 4000};
   value_bytes = static_cast<uint32_t>(8 + random.Below(kSizes[random.Below(4)]));
   big_value_one_in = random.OneIn(4) ? 0 : static_cast<uint32_t>(50 + random.Below(500));
-  background_one_in = static_cast<uint32_t>(1 + random.Below(random.OneIn(4) ? 100 : 8));
+  big_batch_one_in = random.OneIn(4) ? 20 : 400;
+  // Starved, full memtables gather until a writer waits for room.
+  background_one_in = static_cast<uint32_t>(random.OneIn(4) ? 10000 : 1 + random.Below(random.OneIn(4) ? 100 : 8));
   nested_crash_one_in = static_cast<uint32_t>(1 + random.Below(4));
   crash_effects = static_cast<uint32_t>(random.OneIn(3) ? 2000 : 60);
   rates.io_error = Rate(random, 10000);
@@ -77,8 +120,9 @@ Settings DrawSettings(SeededRandom& random) {
 std::shared_ptr<CompactionPolicy> DrawCompaction(const Settings& settings, SeededRandom& random) {
   const uint32_t most = settings.size_ratio - 1;
   TieredShape shape{.size_ratio = settings.size_ratio, .first_level_bytes = settings.memtable_bytes};
-  switch (random.Below(4)) {
+  switch (random.Below(5)) {
     case 0: return nullptr;  // what a user gets
+    case 4: return std::make_shared<AnyPolicy>(random.Next());
     case 1: shape.runs_per_level = shape.runs_last_level = 1; break;
     case 2: shape.runs_per_level = shape.runs_last_level = most; break;
     default: shape.runs_per_level = most; shape.runs_last_level = 1;

@@ -48,6 +48,7 @@ struct StorePlan {
   KeySpace::Shape shape = KeySpace::Shape::kTiny;
   uint32_t value_bytes = 60;         // most values are smaller than this
   uint32_t big_value_one_in = 100;   // 0: never
+  uint32_t big_batch_one_in = 400;   // writes that are larger than a memtable
   uint32_t background_one_in = 4;    // steps with background quanta
   uint32_t nested_crash_one_in = 2;  // recoveries that are cut, too
   uint32_t crash_effects = 60;       // an armed crash comes within so many effects

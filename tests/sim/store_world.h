@@ -121,6 +121,7 @@ class StoreWorld final : public World {
   void Checkpoint();
   void Facts();
   void Rot(SeededRandom& random);
+  void RotOnce(SeededRandom& random);
   void RotInLog(const Damage& damage);
   void RotInPlace(const Damage& damage, SeededRandom& random);
   bool Needed(const std::string& name);

@@ -54,7 +54,7 @@ void StoreWorld::AddTo(WriteBatch* batch, const Change& change) {
 
 void StoreWorld::Write(SeededRandom& random) {
   uint64_t count = random.OneIn(4) ? 1 + random.Below(8) : 1;
-  if (random.OneIn(400)) count = 200 + random.Below(2000);  // larger than a memtable
+  if (random.OneIn(plan_.big_batch_one_in)) count = 200 + random.Below(2000);
   std::vector<Change> changes;
   WriteBatch batch;
   for (uint64_t n = 0; n < count; ++n) {
