@@ -34,8 +34,8 @@ def build(directory):
                            stdout=subprocess.PIPE).stdout
     programs = sorted(set(re.findall(r"^bin/(\w+_test): CXX_EXECUTABLE", names, re.M)) - set(WITHOUT_PROFILE))
     print(f"building {len(programs)} test programs", flush=True)
-    subprocess.run(["cmake", "--build", directory, "-j", str(os.cpu_count()), "--target", *programs], check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--build", directory, "-j", str(os.cpu_count()), "--target", "fuzz_replay", *programs],
+                   check=True, stdout=subprocess.DEVNULL)
     return programs
 
 
@@ -51,12 +51,22 @@ def run(directory, programs):
             sys.exit(f"coverage: {program} fails, so what it covers proves nothing:\n{done.stdout[-2000:]}")
 
 
+def replay(directory):
+    """The stored inputs of the fuzz targets, as ctest runs them; %m lets the runs add to one profile."""
+    corpora = os.path.join(ROOT, "tests", "fuzz", "corpus")
+    profile = os.path.join(directory, "profiles", "fuzz_replay.%m.profraw")
+    for target in sorted(os.listdir(corpora)):
+        subprocess.run([os.path.join(directory, "bin", "fuzz_replay"), target, "--mutations", "1000",
+                        os.path.join(corpora, target)], check=True, stdout=subprocess.DEVNULL,
+                       env=dict(os.environ, LLVM_PROFILE_FILE=profile), timeout=TIMEOUT_SECONDS)
+
+
 def export(directory):
     profiles = os.path.join(directory, "profiles")
     raw = sorted(f for f in os.listdir(profiles) if f.endswith(".profraw"))
     merged = os.path.join(directory, "all.profdata")
     subprocess.run(["llvm-profdata-14", "merge", "-sparse", "-o", merged, *raw], cwd=profiles, check=True)
-    programs = [os.path.join(directory, "bin", f[: -len(".profraw")]) for f in raw]
+    programs = [os.path.join(directory, "bin", f.split(".")[0]) for f in raw]
     command = ["llvm-cov-14", "export", "-instr-profile", merged, "--skip-functions", programs[0]]
     for program in programs[1:]:
         command += ["-object", program]
@@ -121,6 +131,7 @@ def main():
     directory = os.path.abspath(options.build)
     programs = build(directory)
     run(directory, [p for p in programs if re.search(options.only, p)])
+    replay(directory)
     percent = report(branches_of(export(directory)), options.uncovered or os.path.join(directory, "uncovered.txt"))
     return 1 if percent < options.min else 0
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plants defects, one at a time, and demands that a test notices each: a test that cannot fail does not count.
 
-    run.py --check              only that every mutant still applies to the tree (seconds; ctest runs this)
+    run.py --check              only that every mutant still applies and stands in docs/testing.md (ctest runs this)
     run.py [NAME...]            build and try all mutants, or those named; status 1 when one survives
     run.py --list               names, files and what must catch them
       --build DIR   where the copy of the tree and its build live (default build-mutation; kept: a rerun is cheap)
@@ -46,6 +46,9 @@ def problems():
             found.append(f"{m.name}: its text stands {count} times in {m.file}, not once; follow the code")
         if m.old == m.new or not m.catch:
             found.append(f"{m.name}: changes nothing, or names no test")
+    with open(os.path.join(ROOT, "docs", "testing.md")) as page:
+        if table() not in page.read():
+            found.append("docs/testing.md: the table of defects is not that of run.py --markdown; put it there")
     return found
 
 
@@ -152,7 +155,7 @@ def try_all(copy, mutants):
 def table():
     lines = ["| defect | file | caught by |", "|---|---|---|"]
     for m in MUTANTS:
-        lines.append(f"| {m.what} | `{m.file}` | `{' '.join(m.catch[0])}` |")
+        lines.append(f"| {m.what} | `{m.file}` | `{' '.join(m.catch[0][:3])}` |")
     return "\n".join(lines)
 
 

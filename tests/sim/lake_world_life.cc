@@ -174,7 +174,8 @@ void LakeWorld::CheckAll(bool deep) {
 void LakeWorld::DoRot() {
   if (must_reopen_ || fault_steps_ > 0) return;
   DoSyncAll();
-  if (!failure_.empty() || storage_->stopped()) return;
+  if (!failure_.empty() || storage_->stopped() || must_reopen_) return;
+  if (FaultCount() != faults_at_open_) return;  // the store may be read-only already, and says that instead
   const auto damage = storage_->Rot(random_->Next());
   if (!damage) return;
   ++tally_.faults["rot"];

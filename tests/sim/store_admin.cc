@@ -202,7 +202,10 @@ void StoreWorld::RotInLog(const Damage& damage) {
   if (!segments.ok()) return Differ("listing the log: " + segments.status().ToString());
   // A segment that another continues was promised to it as a whole. In the newest one, a byte that changed is in one
   // record: if that was synced, a record behind it says so; if not, what was synced stands before it.
-  const bool newest = segments->blobs.empty() || damage.name.ends_with(segments->blobs.back().name);
+  // An empty segment continues nothing yet: its header, which says what it goes on from, comes with its first record.
+  const auto last =
+      std::find_if(segments->blobs.rbegin(), segments->blobs.rend(), [](const auto& b) { return b.size > 0; });
+  const bool newest = last == segments->blobs.rend() || damage.name.ends_with(last->name);
   const bool witnessed = damage.what == "bit rot" && model_.floor(false) > model_.floor(true);
   Commit found = 0;
   FindState(**reader,
