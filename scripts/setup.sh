@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Shared by quickstart and check; sourced, not run. Needs $root, the top of the tree, and $name, the caller's name.
-#   install_packages build|test   the Debian packages that are missing, as root or through sudo
+#   install_packages build|test|bench   the Debian packages that are missing, as root or through sudo; each list holds
+#                                       the one before it, and bench adds the engines that tarn-bench compares with
 #   build [TARGET...]             the release preset: build/bin/tarn, build/lib/libtarn.*; all without a target
 
 die() { echo "$name: $*" >&2; exit 1; }
@@ -8,11 +9,17 @@ say() { printf '\n== %s\n' "$*"; }
 
 build_packages="g++ cmake ninja-build ccache mold pkg-config python3 liburing-dev libxxhash-dev libzstd-dev liblz4-dev
   libfuse3-dev fuse3 libgtest-dev libgmock-dev libbenchmark-dev libssl-dev libcli11-dev nlohmann-json3-dev libfmt-dev"
-test_packages="acl attr clang e2fsprogs fio gcc git libclang-rt-14-dev make rsync sqlite3 tar util-linux"
+test_packages="acl attr clang e2fsprogs fio gcc git libclang-rt-14-dev make rsync sqlite3 tar util-linux valgrind"
+bench_packages="librocksdb-dev libleveldb-dev liblmdb-dev libwiredtiger-dev"
 
 install_packages() {
   local wanted=$build_packages missing="" package as_root=""
-  [ "$1" = test ] && wanted="$wanted $test_packages"
+  case $1 in
+    build) ;;
+    test) wanted="$wanted $test_packages" ;;
+    bench) wanted="$wanted $test_packages $bench_packages" ;;
+    *) die "install_packages $1: there is build, test and bench" ;;
+  esac
   command -v dpkg-query >/dev/null || die "this is no Debian-like system; install by hand, then rerun: $wanted"
   for package in $wanted; do
     case "$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)" in

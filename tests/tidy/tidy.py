@@ -64,7 +64,7 @@ CALLS = [
     ("random", r"\brandom_device\b|\bmt19937\b|\bgetrandom\b|" + _BARE + r"(?:std::)?s?rand(?:om)?\s*\(",
      CODE_FOLDERS, EFFECTS,
      "use the injected Entropy (tarn/sdk/effects.h); in a face, SystemEntropy()"),
-    ("file", _BARE + _FILES + r"\s*\(", CORE, (),
+    ("file", _BARE + _FILES + r"\s*\(", CORE, ("base/huge_page.cc",),
      "files are a backend's business: go through Backend (tarn/sdk/backend.h)"),
     ("terminal", r"\bstd::(?:cout|cerr|clog|exit|abort|quick_exit)\b|" + _BARE +
      r"(?:std::)?(?:printf|fprintf|vfprintf|puts|putchar|perror|exit|_exit|abort)\s*\(",
