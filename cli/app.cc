@@ -142,6 +142,7 @@ CommandLine::CommandLine() : app_(std::make_unique<CLI::App>()), operands_(std::
   AddChangeVerbs(*this);
   AddHistoryVerbs(*this);
   AddMountVerbs(*this);
+  AddBenchVerb(*this);
   AddDoctorVerb(*this);
   AddStoreVerbs(*this);
   AddDumpVerb(*this);
@@ -289,8 +290,10 @@ std::string CommandLine::Help(const std::string& name) const {
   std::string out;
   if (const Verb* verb = FindVerb(name)) {
     const VerbSpec& spec = verb->spec();
-    out += fmt::format("{}\n\nUsage: tarn [--lake URL] {} [OPTIONS]{}{}\n\nOptions:\n", spec.about, spec.name,
+    out += fmt::format("{}\n\nUsage: tarn [--lake URL] {} [OPTIONS]{}{}\n\n", spec.about, spec.name,
                        spec.operands.empty() ? "" : " ", spec.operands);
+    if (!spec.notes.empty()) out += spec.notes + "\n";
+    out += "Options:\n";
     AppendOptions(&out, verb->options());
     AppendOptions(&out, CommonOptions());
     out += "\nExamples:\n";

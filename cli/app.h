@@ -33,7 +33,8 @@ struct VerbSpec {
   std::string operands;  // "[PATH...]"
   size_t min_operands = 0, max_operands = 0;
   Needs needs = Needs::kNothing;
-  std::string examples;  // lines "tarn ..."
+  std::string examples;    // lines "tarn ..."
+  std::string notes = {};  // for its own page, before the options: what an option cannot say
 };
 inline constexpr size_t kMany = SIZE_MAX;
 

@@ -75,9 +75,10 @@ class Context {
 
   Output out, err;
   Caller caller;
-  std::string location;        // the lake as the user named it ($TARN_LAKE or --lake); empty: not given
-  lake::Lake* lake = nullptr;  // set for verbs that work on an open lake
-  std::string lake_directory;  // its directory, absolute
+  std::string location;         // the lake as the user named it ($TARN_LAKE or --lake); empty: not given
+  bool lake_was_named = false;  // by --lake in this very command
+  lake::Lake* lake = nullptr;   // set for verbs that work on an open lake
+  std::string lake_directory;   // its directory, absolute
   bool quiet = false;
   std::shared_ptr<Clock> clock;
 

@@ -107,6 +107,7 @@ int Main(int argc, char** argv) {
   const char* environment = getenv("TARN_LAKE");
   if (parsed.invocation.has_value()) {
     context.location = parsed.invocation->location;
+    context.lake_was_named = !context.location.empty();
     if (context.location.empty() && environment != nullptr) context.location = environment;
     if (parsed.invocation->needs != Needs::kNothing) return RunOnLake(context, parsed, args);
   }

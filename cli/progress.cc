@@ -36,6 +36,11 @@ Progress::~Progress() {
 
 void Progress::Add(uint64_t bytes, uint64_t items) { Set(bytes_ + bytes, items_ + items); }
 
+void Progress::Name(std::string verb) {
+  verb_ = std::move(verb);
+  if (!context_.quiet) Show();
+}
+
 void Progress::Set(uint64_t bytes, uint64_t items) {
   bytes_ = bytes;
   items_ = items;

@@ -21,6 +21,7 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void Add(uint64_t bytes, uint64_t items);
+  void Name(std::string verb);  // what is going on now
   void Set(uint64_t bytes, uint64_t items);
   uint64_t bytes() const { return bytes_; }
   uint64_t items() const { return items_; }

@@ -13,6 +13,7 @@ void AddChangeVerbs(CommandLine& line);     // mkdir rm mv ln
 void AddTransferVerbs(CommandLine& line);   // import export cp
 void AddHistoryVerbs(CommandLine& line);    // log snapshot
 void AddMountVerbs(CommandLine& line);      // mount umount
+void AddBenchVerb(CommandLine& line);       // bench mount
 void AddStoreVerbs(CommandLine& line);      // kv
 void AddDumpVerb(CommandLine& line);        // dump
 void AddDoctorVerb(CommandLine& line);      // doctor

@@ -34,6 +34,7 @@ Ops::Ops(lake::Lake& lake, lake::View& view, bool read_only, bool fixed)
     : lake_(lake),
       view_(view),
       read_only_(read_only),
+      fixed_(fixed),
       timeout_seconds_(fixed ? kSnapshotTimeoutSeconds : kHeadTimeoutSeconds),
       clock_(SystemClock()),
       open_files_(fixed ? nullptr : &lake) {}

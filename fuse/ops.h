@@ -8,6 +8,9 @@
 // What the kernel remembers: entries (also that a name does not exist), attributes and content, for as long as it
 // likes. That is right because it makes all changes itself, or is told (invalidator.h). Two things are not
 // remembered: attributes of a file with bytes that are not in the store yet (translate.h says why), and an error.
+// Listings are remembered of a snapshot only: a place in a listing is an ordinal of one open directory
+// (dir_handle.h), and the kernel lets every program go on in the listing that was remembered last. In one that had
+// changed since, that would skip names.
 //
 // Inodes: the kernel's number is the lake's, and numbers are never used twice, so there is no table of them. One that
 // loses its last name through this mount is held until the kernel forgets it, because a program may be between its
@@ -105,6 +108,7 @@ class Ops {
   lake::Lake& lake_;
   lake::View& view_;
   const bool read_only_;
+  const bool fixed_;
   const double timeout_seconds_;
   const std::shared_ptr<Clock> clock_;
   OpenFiles open_files_;

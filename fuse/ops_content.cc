@@ -152,6 +152,7 @@ void Ops::OpenDir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* file) {
   const auto handle = open_files_.OpenDir(view_, ino);
   if (!handle.ok()) return ReplyInodeStatus(req, handle.status());
   file->fh = reinterpret_cast<uintptr_t>(*handle);
+  file->cache_readdir = file->keep_cache = fixed_ ? 1 : 0;
   if (fuse_reply_open(req, file) == -ENOENT) open_files_.ReleaseDir(*handle);
 }
 
