@@ -62,7 +62,8 @@ std::vector<RepairLoss> RepairLosses::Take() {
       RepairLoss* const before = all.empty() ? nullptr : &all.back();
       const bool goes_on = before != nullptr && before->blob == loss.blob && before->length != 0 && before->keys &&
                            before->offset + before->length == loss.offset && before->reason == loss.reason &&
-                           before->family == loss.family && before->end >= loss.begin && before->begin <= loss.begin;
+                           before->family == loss.family && before->begin <= loss.begin &&
+                           (before->end.empty() || before->end >= loss.begin);
       if (!goes_on) {
         all.push_back(std::move(loss));
         continue;

@@ -167,6 +167,16 @@ Status RepairSurvey::ReadLog() {
   TARN_TRY(log.Run(source_, found_.store_id, complete ? last_.first_wal : 0, last_.durable_sequence,
                    complete ? "" : "; a lost manifest record may have put it into tables before"));
   report_->log_records_read = log.records();
+  for (const auto& [place, bytes] : source_.unreadable()) {
+    if (!place.first.starts_with("wal/")) continue;
+    RepairLoss loss;
+    loss.blob = place.first;
+    loss.offset = place.second;
+    loss.length = bytes;
+    loss.any_family = true;
+    loss.reason = "the device does not give these bytes of the log back";
+    losses_->Add(std::move(loss));
+  }
   if (!records_.empty() && log.manifest() > newest_) {
     if (lost_steps_ == 0) lost_after_tables_ = last_.next_table;
     lost_steps_ += log.manifest() - newest_;

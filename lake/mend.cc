@@ -35,6 +35,7 @@ Result<uint64_t> Mend(DB& db, const MendHooks& hooks) {
 }
 
 Result<uint64_t> Mender::Run() {
+  TARN_TRY(FindSuperblock().status());  // rows of a later format would only look unreadable
   TARN_TRY(DropUnreadable());
   TARN_TRY(MakeRoot());
   TARN_TRY(Flush());
@@ -59,7 +60,8 @@ Result<uint64_t> Mender::Run() {
   return changes_;
 }
 
-// Rows that are no rows. Checksums were right, so no device did this; the passes below rely on it all the same.
+// Rows that are no rows, or contradict themselves. Checksums were right, so no device did this; the passes below rely
+// on it all the same.
 Status Mender::DropUnreadable() {
   TARN_TRY(ScanKind(kInodeRow, [&](std::string_view key, std::string_view value) -> Status {
     Ino ino;
@@ -67,7 +69,15 @@ Status Mender::DropUnreadable() {
     Inode inode;
     const bool good = ParseMetaKey(key, &ino, &rest) && rest.empty() && ino != 0 && ino < kNeverGivenOut &&
                       Decode(key, value, &inode).ok();
-    return good ? Status() : Drop(meta(), key);
+    if (!good) return Drop(meta(), key);
+    if (inode.is_symlink() ? inode.size == inode.target.size() : inode.target.empty()) return {};
+    TellInode(ino, "its attributes contradict each other; look at it");
+    if (inode.is_symlink()) {
+      inode.size = inode.target.size();
+    } else {
+      inode.target.clear();
+    }
+    return PutInode(ino, inode);
   }));
   TARN_TRY(ScanKind(kLogRow, [&](std::string_view key, std::string_view value) -> Status {
     LogRecord record;
@@ -170,7 +180,7 @@ Status Mender::CountLinks(Window* window) {
 Status Mender::CountLink(Window* window, std::string_view key, Ino parent, std::string_view name, Entry entry) {
   Seen* const seen = window->Find(entry.ino);
   if (seen == nullptr || entry.ino == kRootIno) {
-    TellEntry(parent, name, "what this name stood for is lost");
+    TARN_TRY(TellEntry(parent, name, "what this name stood for is lost"));
     return Drop(meta(), key);
   }
   if (entry.type != seen->inode.type()) {
@@ -184,7 +194,7 @@ Status Mender::CountLink(Window* window, std::string_view key, Ino parent, std::
     return {};
   }
   // A directory has one name: the one in the parent that its row states, if that is among them.
-  TellEntry(parent, name, "this directory has another name, too, and keeps one");
+  TARN_TRY(TellEntry(parent, name, "this directory has another name, too, and keeps one"));
   if (parent != seen->inode.parent) return Drop(meta(), key);
   TARN_TRY(Drop(meta(), NameKey(kEntryRow, seen->named_in, seen->named_as)));
   seen->named_in = parent;
@@ -234,8 +244,9 @@ Status Mender::FindLostAndFound() {
   for (;; name += "+") {
     TARN_ASSIGN(const auto there, rows_.FindEntry(kRootIno, name));
     if (!there.has_value()) break;
-    const auto inode = rows_.FindInode(there->ino);
-    if (!inode.ok() || !inode->is_dir() || inode->parent != kRootIno) continue;  // it may still turn out to be lost
+    TARN_ASSIGN(const auto inode, LookUp(there->ino));
+    // Another one may still turn out to be lost.
+    if (!inode.has_value() || !inode->is_dir() || inode->parent != kRootIno) continue;
     lost_found_ = there->ino;
     lost_found_name_ = std::move(name);
     return {};
@@ -248,9 +259,9 @@ Status Mender::FindLostAndFound() {
   std::string_view rest;
   Ino greatest = kRootIno;
   if (walk->valid()) ParseMetaKey(walk->key(), &greatest, &rest);
-  const auto superblock = rows_.ReadSuperblock();
+  TARN_ASSIGN(const auto superblock, FindSuperblock());
   lost_found_ = greatest + 1;
-  if (superblock.ok() && superblock->next_inode < kNeverGivenOut) {
+  if (superblock.has_value() && superblock->next_inode < kNeverGivenOut) {
     lost_found_ = std::max(lost_found_, superblock->next_inode);
   }
   Inode made;
@@ -296,12 +307,13 @@ Status Mender::CutCircles() {
           TARN_TRY(Decode(walk->key(), walk->value(), &entry));
           if (entry.ino == ino) TARN_TRY(Drop(meta(), walk->key()));
         }
+        TARN_TRY(walk->status());
         TARN_TRY(Reconnect(ino, cut));
         TARN_TRY(Flush());  // the next one must see that the circle is open
         break;
       }
-      const auto up = rows_.FindInode(at);
-      if (!up.ok() || up->parent == at || up->parent == 0) break;
+      TARN_ASSIGN(const auto up, LookUp(at));
+      if (!up.has_value() || up->parent == at || up->parent == 0) break;
       at = up->parent;
     }
     if (reachable.size() > kWindow) reachable = {kRootIno};
@@ -355,6 +367,15 @@ Status Mender::RenumberLog() {
   });
 }
 
+// Nothing when it is lost, and when it is none.
+Result<std::optional<Superblock>> Mender::FindSuperblock() {
+  const auto there = rows_.ReadSuperblock();
+  const Code code = there.status().code();
+  if (code == Code::kNotFound || code == Code::kCorruption) return std::optional<Superblock>();
+  TARN_TRY(there.status());
+  return std::optional<Superblock>(*there);
+}
+
 Status Mender::MakeSuperblock() {
   Superblock superblock{.next_inode = kRootIno + 1, .clean = true};
   TARN_TRY(ScanKind(kInodeRow, [&](std::string_view key, std::string_view value) -> Status {
@@ -368,16 +389,16 @@ Status Mender::MakeSuperblock() {
     if (inode.is_regular()) superblock.logical_bytes += inode.size;
     return {};
   }));
-  const auto there = rows_.ReadSuperblock();
-  if (there.ok() && there->next_inode < kNeverGivenOut) {
+  TARN_ASSIGN(const auto there, FindSuperblock());
+  if (there.has_value() && there->next_inode < kNeverGivenOut) {
     superblock.next_inode = std::max(superblock.next_inode, there->next_inode);
   }
   const std::string bytes = Encode(superblock);
-  if (there.ok() && Encode(*there) == bytes) return {};
+  if (there.has_value() && Encode(*there) == bytes) return {};
   const uint64_t before = changes_;
   TARN_TRY(Put(meta(), std::string(1, kSuperblockRow), bytes));
   // That it was not closed, or that a snapshot was taken while it was open, is no damage.
-  if (there.ok() && there->next_inode == superblock.next_inode) changes_ = before;
+  if (there.has_value() && there->next_inode == superblock.next_inode) changes_ = before;
   return {};
 }
 

@@ -90,6 +90,7 @@ Status Mender::MatchBackrefs() {
     TARN_ASSIGN(const auto extent, rows_.FindExtent(ino, block));
     return extent.has_value() && extent->digest == digest ? Status() : Drop(backrefs, key);
   }));
+  TARN_TRY(Flush());  // what was dropped is not there any more
   return Scan(rows_.families().extents, {}, {}, [&](std::string_view key, std::string_view value) -> Status {
     Ino ino;
     uint64_t block;
@@ -108,14 +109,17 @@ Status Mender::MatchChunks() {
   const auto chunks = rows_.Walk(chunk_family, {}, true);
   chunks->SeekToFirst();
   Digest digest;
-  bool first = true, found = false;
+  bool first = true, found = false, kept = false;  // the chunk of `digest`
   uint64_t length = 0;
+  const auto leave = [&] { return found && !kept ? Drop(chunk_family, digest.view()) : Status(); };
   TARN_TRY(Scan(rows_.families().backrefs, {}, {}, [&](std::string_view key, std::string_view) -> Status {
     Digest now;
     Ino ino;
     uint64_t block;
     if (!ParseBackrefKey(key, &now, &ino, &block)) return {};
     if (first || now != digest) {
+      TARN_TRY(leave());
+      kept = false;
       for (; chunks->valid() && chunks->key() < now.view(); chunks->Next()) {
         TARN_TRY(Drop(chunk_family, chunks->key()));
       }
@@ -129,10 +133,14 @@ Status Mender::MatchChunks() {
     first = false;
     digest = now;
     TARN_ASSIGN(const auto extent, rows_.FindExtent(ino, block));
-    if (found && extent.has_value() && extent->length == length) return {};
+    if (found && extent.has_value() && extent->length == length) {
+      kept = true;
+      return {};
+    }
     TARN_TRY(Drop(extents, ExtentKey(ino, block)));
     return Drop(rows_.families().backrefs, key);
   }));
+  TARN_TRY(leave());
   for (; chunks->valid(); chunks->Next()) TARN_TRY(Drop(chunk_family, chunks->key()));
   return chunks->status();
 }
@@ -152,9 +160,9 @@ Status Mender::CountContent(Window* window) {
   for (const Seen& seen : window->inodes) {
     if (seen.stored_rows == seen.inode.stored) continue;
     if (seen.stored_rows < seen.inode.stored) {
+      TARN_ASSIGN(const std::string missing, MissingBytes(seen.ino, seen.inode));
       TellInode(seen.ino, std::to_string(seen.inode.stored - seen.stored_rows) + " of " +
-                              std::to_string(seen.inode.stored) + " bytes are lost" +
-                              MissingBytes(seen.ino, seen.inode));
+                              std::to_string(seen.inode.stored) + " bytes are lost" + missing);
     } else {
       TellInode(seen.ino, "its content and its attributes are of different times; look at it");
     }
@@ -167,25 +175,25 @@ Status Mender::CountContent(Window* window) {
 
 // ", and read as zeros: bytes 0 to 131072, ...": everything of the file without a row. Some of it may always have
 // been a hole.
-std::string Mender::MissingBytes(Ino ino, const Inode& inode) {
+Result<std::string> Mender::MissingBytes(Ino ino, const Inode& inode) {
   std::vector<std::pair<uint64_t, uint64_t>> ranges;
   uint64_t at = 0;
   const auto gap = [&](uint64_t end) {
     if (end > at) ranges.emplace_back(at, end);
   };
   if (inode.is_inline()) {
-    const auto bytes = rows_.InlineBytes(ino);
-    at = bytes.ok() ? bytes->size() : 0;
+    TARN_ASSIGN(const std::string bytes, rows_.InlineBytes(ino));
+    at = bytes.size();
   } else {
     const auto walk = rows_.Walk(rows_.families().extents, InoKey(ino), true);
     for (walk->SeekToFirst(); walk->valid(); walk->Next()) {
       const uint64_t begin = DecodeBig64(walk->key().data() + 8) * kBlockBytes;
-      Extent extent;
-      if (begin >= inode.size || !Decode(walk->key(), walk->value(), &extent).ok()) continue;
+      if (begin >= inode.size) continue;
       gap(begin);
       // The rest of a block behind its extent was zeros.
       at = std::max(at, begin + kBlockBytes);
     }
+    TARN_TRY(walk->status());
   }
   gap(inode.size);
   std::string text;

@@ -104,8 +104,8 @@ Status Mender::Drop(ColumnFamily family, std::string_view key) {
 Status Mender::PutInode(Ino ino, const Inode& inode) {
   Inode full = inode;
   if (inode.is_symlink() && inode.target.empty()) {
-    const auto there = rows_.FindInode(ino);
-    if (there.ok()) full.target = there->target;
+    TARN_ASSIGN(Inode there, rows_.FindInode(ino));
+    full.target = std::move(there.target);
   }
   return Put(meta(), MetaKey(kInodeRow, ino), Encode(full));
 }
@@ -117,9 +117,17 @@ Status Mender::Flush() {
   return {};
 }
 
-void Mender::TellEntry(Ino parent, std::string_view name, const std::string& what) {
-  const std::string dir = PathOf(parent);
+Result<std::optional<Inode>> Mender::LookUp(Ino ino) {
+  auto inode = rows_.FindInode(ino);
+  if (inode.status().code() == Code::kNotFound) return std::optional<Inode>();
+  TARN_TRY(inode.status());
+  return std::optional<Inode>(*std::move(inode));
+}
+
+Status Mender::TellEntry(Ino parent, std::string_view name, const std::string& what) {
+  TARN_ASSIGN(const std::string dir, PathOf(parent));
   if (hooks_.tell) hooks_.tell(dir + (dir.ends_with('/') ? "" : "/") + std::string(name) + ": " + what);
+  return {};
 }
 
 void Mender::TellInode(Ino ino, std::string what) { pending_.emplace_back(ino, std::move(what)); }
@@ -142,7 +150,7 @@ Status Mender::TellPending() {
   for (const auto& [ino, what] : pending_) {
     const auto& [parent, name] = names[ino];
     if (parent != 0) {
-      TellEntry(parent, name, what);
+      TARN_TRY(TellEntry(parent, name, what));
     } else if (hooks_.tell) {
       hooks_.tell((ino == kRootIno ? std::string("/") : "inode " + std::to_string(ino)) + ": " + what);
     }
@@ -151,7 +159,20 @@ Status Mender::TellPending() {
   return {};
 }
 
-std::string Mender::PathOf(Ino dir) {
+Result<std::string> Mender::NameIn(Ino parent, Ino ino) {
+  const auto walk = rows_.Walk(meta(), MetaKey(kEntryRow, parent), true);
+  for (walk->SeekToFirst(); walk->valid(); walk->Next()) {
+    Ino unused;
+    std::string_view name;
+    Entry entry;
+    if (!ParseMetaKey(walk->key(), &unused, &name) || !Decode(walk->key(), walk->value(), &entry).ok()) continue;
+    if (entry.ino == ino) return std::string(name);
+  }
+  TARN_TRY(walk->status());
+  return std::string();
+}
+
+Result<std::string> Mender::PathOf(Ino dir) {
   if (paths_.size() > kMaxPaths) paths_.clear();
   std::vector<std::pair<Ino, std::string>> up;  // from `dir` towards the root
   std::string path;
@@ -161,18 +182,10 @@ std::string Mender::PathOf(Ino dir) {
       path = known->second;
       break;
     }
-    const auto inode = rows_.FindInode(at);
+    TARN_ASSIGN(const auto inode, LookUp(at));
     std::string name;
-    if (inode.ok() && inode->is_dir() && up.size() < kMaxDepth) {
-      const auto walk = rows_.Walk(meta(), MetaKey(kEntryRow, inode->parent), true);
-      for (walk->SeekToFirst(); walk->valid() && name.empty(); walk->Next()) {
-        Ino parent;
-        std::string_view called;
-        Entry entry;
-        if (!ParseMetaKey(walk->key(), &parent, &called) || !Decode(walk->key(), walk->value(), &entry).ok())
-          continue;
-        if (entry.ino == at) name = called;
-      }
+    if (inode.has_value() && inode->is_dir() && up.size() < kMaxDepth) {
+      TARN_ASSIGN(name, NameIn(inode->parent, at));
     }
     if (name.empty()) {
       path = "(inode " + std::to_string(at) + ")";
@@ -185,7 +198,7 @@ std::string Mender::PathOf(Ino dir) {
     path += "/" + step->second;
     paths_[step->first] = path;
   }
-  return path.empty() ? "/" : path;
+  return path.empty() ? std::string("/") : path;
 }
 
 }  // namespace tarn::lake

@@ -67,6 +67,7 @@ class Mender {
   Status CutCircles();
   Status CountDirectories();
   Status RenumberLog();
+  Result<std::optional<Superblock>> FindSuperblock();
   Status MakeSuperblock();
 
   // mend_content.cc
@@ -75,7 +76,7 @@ class Mender {
   Status MatchBackrefs();
   Status MatchChunks();
   Status CountContent(Window* window);
-  std::string MissingBytes(Ino ino, const Inode& inode);
+  Result<std::string> MissingBytes(Ino ino, const Inode& inode);
 
   // mend_tools.cc
   Status LoadWindow(Ino begin, Window* window);
@@ -88,11 +89,14 @@ class Mender {
   Status PutInode(Ino ino, const Inode& inode);
   Status Flush();
   // Says `what` about a directory or an entry of it, now.
-  void TellEntry(Ino parent, std::string_view name, const std::string& what);
+  Status TellEntry(Ino parent, std::string_view name, const std::string& what);
   // Says it about an inode when its names have been looked up, all of a pass at once.
   void TellInode(Ino ino, std::string what);
   Status TellPending();
-  std::string PathOf(Ino dir);
+  Result<std::string> PathOf(Ino dir);
+  Result<std::string> NameIn(Ino parent, Ino ino);  // empty: it has none there
+  // Nothing: it is not there. A row that cannot be read is an error, and never one that is lost.
+  Result<std::optional<Inode>> LookUp(Ino ino);
   ColumnFamily meta() const { return rows_.families().meta; }
 
   const Rows rows_;

@@ -182,7 +182,8 @@ std::vector<LakeOperation> NameOperations() {
 std::vector<LakeOperation> ContentOperations() {
   return {
       Several("WriteInline", {Write("/dir/small", 700, 2000), Flush("/dir/small")}),
-      Several("WriteBlocks", {Write("/dir/big", 1000, kBlockBytes + 9000), Flush("/dir/big")}),
+      Several("WriteBlocks", {Write("/dir/big", 1000, kBlockBytes - 1000), Write("/dir/big", kBlockBytes, 10000),
+                              Flush("/dir/big")}),
       Several("Outgrow", {Write("/dir/small", 1000, 70000), Sync("/dir/small")}),
       Several("FillHole", {Write("/dir/sparse", kBlockBytes + 5, 100), Sync("/dir/sparse")}),
       Several("Shrink", {Resize("/dir/big", kBlockBytes / 2)}),

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include "tests/support/starving_memtable.h"
+
 namespace tarn::test {
 namespace {
 
@@ -26,6 +28,7 @@ Components PartsOn(std::shared_ptr<Backend> backend, uint64_t seed) {
   parts.clock = std::make_shared<VirtualClock>();
   parts.entropy = std::make_shared<SeededEntropy>(seed);
   parts.scheduler = std::make_shared<SimScheduler>(seed);
+  parts.memtable = NewStarvingMemtable();
   return parts;
 }
 
@@ -152,6 +155,9 @@ LakeStage::LakeStage(LakeImages& images, LakeStart start)
   }
   const Status opened = Open();
   EXPECT_TRUE(opened.ok()) << opened.ToString();
+  // From here on every row that the lake looks up is read from the backend.
+  const Status starved = lake->db().Put(kBallast, "");
+  EXPECT_TRUE(starved.ok()) << starved.ToString();
   const auto tail = lake->MakeDir(lake::kRootIno, "tail", 0700, {});  // in the log, not synced
   EXPECT_TRUE(tail.ok()) << tail.status().ToString();
 }

@@ -230,6 +230,85 @@ TEST_F(CheckTest, Counters) {
   ExpectProblem("the counters say 4 inodes and 300004 bytes, there are 3 and 300000");
 }
 
+TEST_F(CheckTest, TailsOfTruncatedFiles) {
+  // The tail that is still to be reclaimed is no damage: its extents may lie behind the end.
+  Edit(large_, [](Inode* inode) {
+    inode->size = kBlockBytes;
+    inode->tail = 2;
+  });
+  Put("meta", MetaKey(kTrashRow, large_), "");
+  for (const bool deep : {false, true}) {
+    const auto report = lake_->Check(deep, {});
+    ASSERT_TRUE(report.ok());
+    for (const std::string& problem : report->problems) EXPECT_NE(problem.find("counters"), problem.npos) << problem;
+  }
+  Delete("meta", MetaKey(kTrashRow, large_));
+  ExpectProblem("inode 4: a truncated tail is not marked for reclaim");
+  Edit(dir_, [](Inode* inode) { inode->tail = 1; });
+  ExpectProblem("inode 2: only files have truncated tails");
+}
+
+TEST_F(CheckTest, StagingAreas) {
+  Put("meta", MetaKey(kStageRow, small_), "");
+  ExpectProblem("inode 3: a staging area has a name");
+  Put("meta", MetaKey(kStageRow, dir_), "");
+  ExpectProblem("inode 2: a staging area has a name");
+  ExpectProblem("directory inode 2: 1 entries name it, not 0");
+  Put("meta", NameKey(kEntryRow, dir_, "top"), Encode(Entry{kRootIno, 0040000}));
+  ExpectProblem("directory inode 1: 1 entries name it, not 0");
+}
+
+TEST_F(CheckTest, KeysOfNoShape) {
+  Put("meta", "I\x01", "x");
+  ExpectProblem("inode key 'I\\x01' is malformed");
+  Put("meta", MetaKey(kInodeRow, 9) + "more", "x");
+  ExpectProblem("more' is malformed");
+  Put("meta", "Dshort", "x");
+  ExpectProblem("entry key 'Dshort' is malformed");
+  Put("meta", "Ashort", "x");
+  ExpectProblem("attribute row 'Ashort' is malformed or of no inode");
+  Put("meta", MetaKey(kXattrRow, small_), "x");
+  ExpectProblem("attribute row 'A\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x03' is malformed");
+  Put("meta", NameKey(kXattrRow, small_, std::string(kMaxName + 1, 'n')), "x");
+  ExpectProblem("nnn...' is malformed or of no inode");
+  Put("meta", NameKey(kXattrRow, small_, "user.big"), std::string(kMaxXattrValue + 1, 'v'));
+  ExpectProblem("user.big' is malformed or of no inode");
+  Put("meta", "Tshort", "");
+  ExpectProblem("row 'Tshort' marks no inode");
+  Put("meta", MetaKey(kOrphanRow, small_) + "more", "");
+  ExpectProblem("more' marks no inode");
+  Put("meta", MetaKey(kStageRow, dir_), "a value");
+  ExpectProblem("\\x02' marks no inode");
+  Put("meta", "Zmore", "x");
+  ExpectProblem("row 'Zmore' is of no known kind");
+  Put("inline", "short", "x");
+  ExpectProblem("inline row 'short' belongs to no file");
+  Put("inline", InoKey(small_), "");
+  ExpectProblem("inode 3: inline content of 0 bytes");
+  Put("extents", "short", "x");
+  ExpectProblem("extent row 'short' belongs to no file");
+  Put("backrefs", "short", "");
+  ExpectProblem("backref row 'short' is malformed");
+}
+
+TEST_F(CheckTest, ExtentsThatDoNotFitTheirFile) {
+  Put("extents", ExtentKey(small_, 0), Encode(Extent{1, Sha256("x")}));
+  ExpectProblem("inode 3 block 0: an extent of 1 bytes does not fit a file of 4");
+  Put("extents", ExtentKey(dir_, 0), Encode(Extent{1, Sha256("x")}));
+  ExpectProblem("belongs to no file");
+  Put("extents", ExtentKey(large_, UINT64_MAX / 2), Encode(Extent{1, Sha256("x")}));
+  ExpectProblem("does not fit a file of 300000");
+}
+
+TEST_F(CheckTest, AnUnreadableSuperblockIsAProblemAndNotTheEnd) {
+  Put("meta", std::string(1, kSuperblockRow), "rubbish");
+  const auto report = lake_->Check(false, {});
+  EXPECT_EQ(report.status().code(), Code::kUnsupported) << "its first number is the format";
+  Put("meta", std::string(1, kSuperblockRow), std::string("\x01\x80", 2));
+  ExpectProblem("is not a valid superblock");
+  ExpectProblem("lake row 'Z'");
+}
+
 TEST_F(CheckTest, InodeRowThatDoesNotDecode) {
   Put("meta", MetaKey(kInodeRow, small_), "rubbish");
   ExpectProblem("is not a valid inode");
