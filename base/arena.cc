@@ -4,10 +4,25 @@
 #include <cstdint>
 
 #include "base/assert.h"
+#include "base/huge_page.h"
 
 namespace tarn {
 
 static_assert(alignof(std::max_align_t) >= Arena::kAlignment, "new char[] must be aligned well enough");
+
+// The page may be refused; then it is memory like any other, or bad_alloc.
+Arena::Block::Block(size_t n)
+    : size(n),
+      page(n == kLargestBlockBytes ? MapHugePage(true) : nullptr),
+      data(page != nullptr ? page : new char[n]) {}
+
+Arena::Block::~Block() {
+  if (page != nullptr) {
+    UnmapHugePage(page);
+  } else {
+    delete[] data;
+  }
+}
 
 char* Arena::Allocate(size_t bytes) {
   CHECK(bytes > 0 && bytes <= SIZE_MAX / 2);
@@ -17,11 +32,11 @@ char* Arena::Allocate(size_t bytes) {
     const size_t block_bytes = block != nullptr ? block->size : kFirstBlockBytes;
     if (bytes > block_bytes / 4) {
       MutexLock lock(mutex_);
-      return AddBlock(bytes)->data.get();
+      return AddBlock(bytes)->data;
     }
     if (block != nullptr) {
       const size_t offset = block->used.fetch_add(bytes, std::memory_order_relaxed);
-      if (offset <= block->size && bytes <= block->size - offset) return block->data.get() + offset;
+      if (offset <= block->size && bytes <= block->size - offset) return block->data + offset;
     }
     MutexLock lock(mutex_);
     if (current_.load(std::memory_order_relaxed) != block) continue;  // another thread was first

@@ -8,9 +8,12 @@
 #include "format/block.h"
 
 #include <algorithm>
+#include <cstring>
+#include <new>
 
 #include "base/assert.h"
 #include "base/coding.h"
+#include "format/block_memory.h"
 #include "tarn/sdk/internal_key.h"
 
 namespace tarn {
@@ -43,6 +46,24 @@ const char* ReadLengths(const char* p, const char* limit, uint32_t* shared, uint
 }
 
 }  // namespace
+
+BlockRef Block::Make(size_t size, char** bytes) {
+  void* const piece = size <= SIZE_MAX - sizeof(Block) ? AllocateBlock(sizeof(Block) + size) : nullptr;
+  if (piece == nullptr) return nullptr;
+  *bytes = static_cast<char*>(piece) + sizeof(Block);
+  return BlockRef(new (piece) Block(size), true);
+}
+
+BlockRef Block::Copy(std::string_view bytes) {
+  char* to = nullptr;
+  BlockRef block = Make(bytes.size(), &to);
+  if (block && !bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+  return block;
+}
+
+void Block::Free(const Block* block) { FreeBlock(const_cast<Block*>(block), sizeof(Block) + block->size_); }
+
+size_t Block::memory_bytes() const { return BlockFootprint(sizeof(Block) + size_); }
 
 BlockBuilder::BlockBuilder(int restart_interval) : interval_(restart_interval) { CHECK(restart_interval >= 1); }
 

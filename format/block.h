@@ -4,10 +4,12 @@
 // count, so an evicted block lives as long as someone looks at it.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "tarn/sdk/cursor.h"
 #include "tarn/status.h"
@@ -19,16 +21,60 @@ struct BlockHandle {
   uint32_t stored_bytes = 0;  // with the trailer
 };
 
+class BlockRef;
+
 class Block {
  public:
-  explicit Block(std::unique_ptr<char[]> data, size_t size) : data_(std::move(data)), size_(size) {}
-  std::string_view bytes() const { return {data_.get(), size_}; }
+  // Of `size` bytes that the caller writes to *bytes before anyone else has the block. Null when there is no memory.
+  static BlockRef Make(size_t size, char** bytes);
+  static BlockRef Copy(std::string_view bytes);  // null as above
+  std::string_view bytes() const { return {reinterpret_cast<const char*>(this + 1), size_}; }
+  size_t memory_bytes() const;  // what it takes, rounding included
 
  private:
-  std::unique_ptr<char[]> data_;
-  size_t size_;
+  friend class BlockRef;
+  explicit Block(size_t size) : size_(size) {}
+  static void Free(const Block* block);
+
+  // Count, size and bytes are one piece of memory: a cached block that nobody looked at lately costs few cache
+  // misses.
+  mutable std::atomic<uint64_t> references_{1};
+  const size_t size_;
 };
-using BlockRef = std::shared_ptr<const Block>;
+
+// A counted reference: a shared_ptr that needs no memory of its own. Or a borrowed one, like all its copies, which
+// counts nothing: for who knows by other means that the block stays (base/reclaimer.h).
+class BlockRef {
+ public:
+  BlockRef() = default;
+  BlockRef(std::nullptr_t) {}  // NOLINT: implicit on purpose
+  static BlockRef Borrow(const Block* block) { return BlockRef(block, false); }
+  BlockRef(const BlockRef& other) : block_(other.block_), counted_(other.counted_) {
+    if (counted_) block_->references_.fetch_add(1, std::memory_order_relaxed);
+  }
+  BlockRef(BlockRef&& other) noexcept
+      : block_(std::exchange(other.block_, nullptr)), counted_(std::exchange(other.counted_, false)) {}
+  BlockRef& operator=(BlockRef other) noexcept {
+    std::swap(block_, other.block_);
+    std::swap(counted_, other.counted_);
+    return *this;
+  }
+  ~BlockRef() {
+    if (counted_ && block_->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) Block::Free(block_);
+  }
+  void reset() { *this = BlockRef(); }
+  const Block* get() const { return block_; }
+  const Block* operator->() const { return block_; }
+  const Block& operator*() const { return *block_; }
+  explicit operator bool() const { return block_ != nullptr; }
+  bool operator==(const BlockRef& other) const { return block_ == other.block_; }
+
+ private:
+  friend class Block;
+  BlockRef(const Block* block, bool counted) : block_(block), counted_(counted) {}
+  const Block* block_ = nullptr;
+  bool counted_ = false;
+};
 
 // Builds one block of sorted entries with prefix-compressed keys and restart points.
 class BlockBuilder {

@@ -4,7 +4,6 @@
 #include <zstd.h>
 
 #include <cstring>
-#include <new>
 
 #include "base/assert.h"
 #include "base/coding.h"
@@ -41,10 +40,6 @@ bool Inflate(Compression method, std::string_view packed, char* out, size_t raw_
   ZSTD_DCtx* const context = ThreadDecompressor();
   return context != nullptr &&
          ZSTD_decompressDCtx(context, out, raw_bytes, packed.data(), packed.size()) == raw_bytes;
-}
-
-std::unique_ptr<char[]> TryAllocate(size_t bytes) {
-  return std::unique_ptr<char[]>(new (std::nothrow) char[bytes > 0 ? bytes : 1]);
 }
 
 Status OutOfMemory(size_t bytes) {
@@ -100,10 +95,9 @@ Result<BlockRef> DecompressBlock(uint8_t method_byte, std::string_view stored) {
   const Compression method = static_cast<Compression>(method_byte);
   if (method == Compression::kNone) {
     if (stored.size() > kMaxBlockBytes) return Status::Corruption("larger than any block may be");
-    auto copy = TryAllocate(stored.size());
+    BlockRef copy = Block::Copy(stored);
     if (!copy) return OutOfMemory(stored.size());
-    std::memcpy(copy.get(), stored.data(), stored.size());
-    return BlockRef(std::make_shared<const Block>(std::move(copy), stored.size()));
+    return copy;
   }
   if (method != Compression::kLz4 && method != Compression::kZstd) {
     return Status::Corruption("unknown compression " + std::to_string(method_byte));
@@ -116,12 +110,13 @@ Result<BlockRef> DecompressBlock(uint8_t method_byte, std::string_view stored) {
     return Status::Corruption("claims " + std::to_string(raw_bytes) + " bytes in " + std::to_string(packed.size()) +
                               ", more than its compression can reach");
   }
-  auto raw = TryAllocate(raw_bytes);
-  if (!raw) return OutOfMemory(raw_bytes);
-  if (!Inflate(method, packed, raw.get(), raw_bytes)) {
+  char* raw = nullptr;
+  BlockRef block = Block::Make(raw_bytes, &raw);
+  if (!block) return OutOfMemory(raw_bytes);
+  if (!Inflate(method, packed, raw, raw_bytes)) {
     return Status::Corruption("does not decompress to " + std::to_string(raw_bytes) + " bytes");
   }
-  return BlockRef(std::make_shared<const Block>(std::move(raw), raw_bytes));
+  return block;
 }
 
 }  // namespace tarn

@@ -63,8 +63,9 @@ Result<std::shared_ptr<Backend>> OpenLocation(const Settings& settings, const st
     return Status::Unsupported("location " + location + ": this build opens paths and file:// URLs only");
   }
   if (path.empty()) return Status::Invalid("location is empty; name a directory");
-  return local::OpenLocal(
-      path, {.create = settings.create_if_missing && !settings.read_only, .read_only = settings.read_only});
+  return local::OpenLocal(path, {.create = settings.create_if_missing && !settings.read_only,
+                                 .read_only = settings.read_only,
+                                 .direct_reads = settings.direct_reads});
 }
 
 }  // namespace tarn::kernel

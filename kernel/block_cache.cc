@@ -18,8 +18,8 @@ constexpr uint64_t kSmallShare = 10;
 constexpr uint8_t kMaxHits = 3;
 
 // Memory of one entry besides its bytes and Entry: bucket and ghosts (24 bytes, up to twice that after the table
-// doubled), the Block object with its reference counts, and what malloc adds to three allocations.
-constexpr uint64_t kOverheadBytes = 160;
+// doubled), and what malloc adds to an allocation.
+constexpr uint64_t kOverheadBytes = 80;
 
 // splitmix64's finaliser over both numbers: offsets are multiples of small sizes, so low bits need mixing.
 uint64_t HashOf(uint64_t table, uint64_t offset) {
@@ -31,32 +31,58 @@ uint64_t HashOf(uint64_t table, uint64_t offset) {
 
 }  // namespace
 
-struct BlockCache::Entry {
-  uint64_t table, offset, hash;
-  BlockRef block;
-  uint64_t charge = 0;
-  Entry* chain = nullptr;                                  // same bucket
+// What Peek looks at comes first and does not change while it can be reached, the chain and the hits excepted.
+struct BlockCache::Entry final : Reclaimer::Object {
+  Entry(uint64_t t, uint64_t o, uint64_t h, BlockRef b, uint64_t bytes)
+      : table(t), offset(o), hash(h), block(std::move(b)), charge(bytes) {}
+  const uint64_t table, offset, hash;
+  const BlockRef block;
+  std::atomic<Entry*> chain{nullptr};  // same bucket
+  std::atomic<uint8_t> hits{0};
+  bool in_main = false;
+  const uint64_t charge;
   Entry *newer = nullptr, *older = nullptr;                // same queue
   Entry *table_next = nullptr, *table_previous = nullptr;  // same table
-  uint8_t hits = 0;
-  bool in_main = false;
+
+  void Use() {
+    const uint8_t now = hits.load(std::memory_order_relaxed);
+    if (now < kMaxHits) hits.store(now + 1, std::memory_order_relaxed);  // a lost count does not matter
+  }
+};
+
+// The heads of the chains, a power of two of them.
+struct BlockCache::Buckets final : Reclaimer::Object {
+  explicit Buckets(size_t n) : heads(n) {}
+  std::atomic<Entry*>& Of(uint64_t hash) { return heads[hash & (heads.size() - 1)]; }
+  std::vector<std::atomic<Entry*>> heads;
 };
 
 // A sixteenth of the cache: a hash table, the two queues, the ghost, and a list of entries for each table.
 class alignas(64) BlockCache::Shard {
  public:
+  explicit Shard(Reclaimer* reclaimer) : reclaimer_(reclaimer) {}
   ~Shard() {
-    for (Entry* head : buckets_) {
-      while (head != nullptr) delete std::exchange(head, head->chain);
+    Buckets* const buckets = buckets_.load();
+    if (buckets == nullptr) return;
+    for (const std::atomic<Entry*>& head : buckets->heads) {
+      for (Entry* entry = head.load(); entry != nullptr;) delete std::exchange(entry, entry->chain.load());
     }
+    delete buckets;
   }
 
   BlockRef Lookup(uint64_t table, uint64_t offset, uint64_t hash) {
     MutexLock lock(mutex_);
     Entry* entry = Find(table, offset, hash);
     if (entry == nullptr) return nullptr;
-    if (entry->hits < kMaxHits) ++entry->hits;
+    entry->Use();
     return entry->block;
+  }
+
+  BlockRef Peek(uint64_t table, uint64_t offset, uint64_t hash) {
+    Entry* entry = Find(table, offset, hash);
+    if (entry == nullptr) return nullptr;
+    entry->Use();
+    return BlockRef::Borrow(entry->block.get());
   }
 
   bool Contains(uint64_t table, uint64_t offset, uint64_t hash) {
@@ -69,13 +95,11 @@ class alignas(64) BlockCache::Shard {
     MutexLock lock(mutex_);
     if (Find(entry->table, entry->offset, entry->hash) != nullptr) return false;
     // What may find no memory comes first, so that it changes nothing.
-    if (count_ >= buckets_.size()) Grow();
+    if (buckets_.load() == nullptr || count_ >= buckets_.load()->heads.size()) Grow();
     Entry*& head = tables_[entry->table];
-    Entry*& bucket = buckets_[entry->hash & (buckets_.size() - 1)];
-    entry->chain = bucket;
-    bucket = entry;
     ++count_;
     entry->in_main = TakeGhost(entry->hash);
+    Chain(entry, buckets_.load());
     Push(entry);
     entry->table_next = head;
     if (head != nullptr) head->table_previous = entry;
@@ -135,26 +159,39 @@ class alignas(64) BlockCache::Shard {
   };
   using GhostSet = std::array<Ghost, 8>;
 
-  Entry* Find(uint64_t table, uint64_t offset, uint64_t hash) REQUIRES(mutex_) {
-    if (buckets_.empty()) return nullptr;
-    Entry* entry = buckets_[hash & (buckets_.size() - 1)];
-    while (entry != nullptr && (entry->offset != offset || entry->table != table)) entry = entry->chain;
+  // With the mutex, or inside a guard.
+  Entry* Find(uint64_t table, uint64_t offset, uint64_t hash) {
+    Buckets* const buckets = buckets_.load();
+    if (buckets == nullptr) return nullptr;
+    Entry* entry = buckets->Of(hash).load();
+    while (entry != nullptr && (entry->offset != offset || entry->table != table)) entry = entry->chain.load();
     return entry;
   }
 
+  static void Chain(Entry* entry, Buckets* buckets) {
+    std::atomic<Entry*>& head = buckets->Of(entry->hash);
+    entry->chain.store(head.load());
+    head.store(entry);
+  }
+
+  // A reader that is in a chain while its entries move to others misses some, but comes to an end: each chain has
+  // one.
   void Grow() REQUIRES(mutex_) {
-    std::vector<Entry*> buckets(std::max<size_t>(64, buckets_.size() * 2));
-    std::vector<GhostSet> ghosts(buckets.size() * 2 / std::tuple_size_v<GhostSet>);
-    for (Entry* head : buckets_) {
-      while (head != nullptr) {
-        Entry* entry = std::exchange(head, head->chain);
-        Entry*& bucket = buckets[entry->hash & (buckets.size() - 1)];
-        entry->chain = bucket;
-        bucket = entry;
+    Buckets* const old = buckets_.load();
+    auto fresh = std::make_unique<Buckets>(old != nullptr ? old->heads.size() * 2 : 64);
+    std::vector<GhostSet> ghosts(fresh->heads.size() * 2 / std::tuple_size_v<GhostSet>);
+    ghosts_.swap(ghosts);
+    if (old != nullptr) {
+      for (const std::atomic<Entry*>& head : old->heads) {
+        for (Entry* entry = head.load(); entry != nullptr;) {
+          Entry* const next = entry->chain.load();
+          Chain(entry, fresh.get());
+          entry = next;
+        }
       }
     }
-    buckets_.swap(buckets);
-    ghosts_.swap(ghosts);
+    buckets_.store(fresh.release());
+    if (old != nullptr) reclaimer_->Retire(old);
   }
 
   void Push(Entry* entry) REQUIRES(mutex_) {
@@ -176,9 +213,9 @@ class alignas(64) BlockCache::Shard {
   }
 
   void Unchain(Entry* entry) REQUIRES(mutex_) {
-    Entry** link = &buckets_[entry->hash & (buckets_.size() - 1)];
-    while (*link != entry) link = &(*link)->chain;
-    *link = entry->chain;
+    std::atomic<Entry*>* link = &buckets_.load()->Of(entry->hash);
+    while (link->load() != entry) link = &link->load()->chain;
+    link->store(entry->chain.load());
     --count_;
   }
 
@@ -225,8 +262,9 @@ class alignas(64) BlockCache::Shard {
     return ghost.fingerprint == 0 ? UINT32_MAX : evictions_ - ghost.time;
   }
 
+  Reclaimer* const reclaimer_;
+  std::atomic<Buckets*> buckets_{nullptr};  // at least one an entry; changed under the mutex
   Mutex mutex_;
-  std::vector<Entry*> buckets_ GUARDED_BY(mutex_);   // a power of two of them, at least one an entry
   std::vector<GhostSet> ghosts_ GUARDED_BY(mutex_);  // two ghosts a bucket, so few are overwritten too early
   Queue small_ GUARDED_BY(mutex_), main_ GUARDED_BY(mutex_);
   std::unordered_map<uint64_t, Entry*> tables_ GUARDED_BY(mutex_);  // first of the list over table_next
@@ -236,7 +274,7 @@ class alignas(64) BlockCache::Shard {
 };
 
 BlockCache::BlockCache(MemoryBudget* budget) : budget_(budget) {
-  for (auto& shard : shards_) shard = std::make_unique<Shard>();
+  for (auto& shard : shards_) shard = std::make_unique<Shard>(&reclaimer_);
 }
 
 BlockCache::~BlockCache() { budget_->Release(bytes()); }
@@ -253,6 +291,11 @@ BlockRef BlockCache::Lookup(uint64_t table, uint64_t offset) {
   return ShardOf(hash).Lookup(table, offset, hash);
 }
 
+BlockRef BlockCache::Peek(uint64_t table, uint64_t offset) {
+  const uint64_t hash = HashOf(table, offset);
+  return ShardOf(hash).Peek(table, offset, hash);
+}
+
 bool BlockCache::Contains(uint64_t table, uint64_t offset) {
   const uint64_t hash = HashOf(table, offset);
   return ShardOf(hash).Contains(table, offset, hash);
@@ -260,10 +303,10 @@ bool BlockCache::Contains(uint64_t table, uint64_t offset) {
 
 void BlockCache::Insert(uint64_t table, uint64_t offset, BlockRef block) {
   const uint64_t hash = HashOf(table, offset);
-  const uint64_t charge = sizeof(Entry) + kOverheadBytes + block->bytes().size();
+  const uint64_t charge = sizeof(Entry) + kOverheadBytes + block->memory_bytes();
   if (charge > budget_->limit()) return;  // would push out everything and still not fit
   const size_t home = hash >> (64 - std::countr_zero(kShards));
-  std::unique_ptr<Entry> entry(new Entry{table, offset, hash, std::move(block), charge});
+  auto entry = std::make_unique<Entry>(table, offset, hash, std::move(block), charge);
   while (!budget_->TryCharge(charge)) {
     if (!EvictOne(home)) return;
   }
@@ -284,7 +327,7 @@ void BlockCache::EraseTable(uint64_t table) {
     while (entry != nullptr) {
       bytes_.fetch_sub(entry->charge, std::memory_order_relaxed);
       budget_->Release(entry->charge);
-      delete std::exchange(entry, entry->table_next);
+      reclaimer_.Retire(std::exchange(entry, entry->table_next));
     }
   }
 }
@@ -301,7 +344,7 @@ bool BlockCache::EvictOne(size_t preferred) {
     if (Entry* entry = shards_[victim]->Evict(); entry != nullptr) {
       bytes_.fetch_sub(entry->charge, std::memory_order_relaxed);
       budget_->Release(entry->charge);
-      delete entry;
+      reclaimer_.Retire(entry);
       return true;
     }
     if (bytes() == 0) return false;

@@ -8,7 +8,7 @@
 //
 // The cache is cut into shards by hash, one mutex each, held for a few dozen instructions. A hit allocates
 // nothing and makes no system call. Evicted blocks are freed outside the mutex, and live on while a reader
-// holds them.
+// holds them. Inside a guard of reclaimer() a reader may also Peek: no mutex, no count.
 //
 // Invariants: bytes() is exactly what is charged to the budget for blocks, bookkeeping included; the cache never
 // charges past the limit; table numbers are never used twice in a store, so an entry never goes stale.
@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/reclaimer.h"
 #include "format/block.h"
 #include "kernel/memory_budget.h"
 
@@ -35,6 +36,10 @@ class BlockCache {
 
   // Null when it is not here.
   BlockRef Lookup(uint64_t table, uint64_t offset);
+  // The same, borrowed until the guard ends. A block that is being moved to a larger hash table may be missed.
+  // REQUIRES: inside a guard of reclaimer().
+  BlockRef Peek(uint64_t table, uint64_t offset);
+  Reclaimer& reclaimer() { return reclaimer_; }
   // Whether it is here, without counting as a use.
   bool Contains(uint64_t table, uint64_t offset);
   // Keeps the block, unless the needs of others leave no room for it. A block that is here already stays.
@@ -49,6 +54,7 @@ class BlockCache {
 
  private:
   struct Entry;
+  struct Buckets;
   class Shard;
   static constexpr size_t kShards = 16;
 
@@ -57,6 +63,7 @@ class BlockCache {
   size_t PickVictim(size_t preferred);
 
   MemoryBudget* const budget_;
+  Reclaimer reclaimer_;  // before the shards, whose blocks it frees
   std::array<std::unique_ptr<Shard>, kShards> shards_;
   std::atomic<uint64_t> bytes_{0};
   std::atomic<size_t> hand_{0};  // where the search for a shard to evict from starts

@@ -225,6 +225,27 @@ void ReadEngine::Prefetch(const Table& table, std::span<const BlockHandle> handl
   }
 }
 
+bool ReadEngine::RunCached(TableProbe& probe) {
+  class Peeking final : public BlockSource {
+   public:
+    explicit Peeking(ReadEngine& engine) : engine_(engine) {}
+    BlockRef Lookup(const Table& table, BlockHandle handle) override {
+      BlockRef block = engine_.cache_.Peek(table.number(), handle.offset);
+      if (block) engine_.statistics_.Add(Counter::kBlockHits);
+      return block;
+    }
+    Result<BlockRef> Load(const Table& table, BlockHandle handle) override { return engine_.Load(table, handle); }
+    void Prefetch(const Table&, std::span<const BlockHandle>) override {}
+
+   private:
+    ReadEngine& engine_;
+  };
+  Peeking source(*this);
+  if (probe.Run(source) == TableProbe::Step::kNeedBlock) return false;
+  CountProbe(probe);
+  return true;
+}
+
 void ReadEngine::RunProbes(std::span<TableProbe* const> probes) {
   TableProbe* alone = nullptr;  // the first that waits; a driver pays off only when there is a second one
   std::optional<ProbeDriver> driver;
@@ -271,8 +292,8 @@ Status ReadEngine::CheckHandle(const Table& table, BlockHandle handle) const {
   const uint64_t size = table.blob().size();
   if (handle.offset <= size && handle.stored_bytes <= size - handle.offset) return Status::Ok();
   return Status::Corruption(PlaceOf(table, handle.offset) + ": a block of " + std::to_string(handle.stored_bytes) +
-                            " bytes would end behind the end of the blob (" + std::to_string(size) +
-                            " bytes)" + std::string(kRepairStep));
+                            " bytes would end behind the end of the blob (" + std::to_string(size) + " bytes)" +
+                            std::string(kRepairStep));
 }
 
 Status ReadEngine::ReadBytes(const Table& table, uint64_t offset, std::span<char> out) {

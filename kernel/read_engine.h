@@ -43,6 +43,9 @@ class ReadEngine final : public BlockSource {
   // the Load that will want the block.
   void Prefetch(const Table& table, std::span<const BlockHandle> handles) override;
 
+  // Drives a started probe as far as blocks in memory go, borrowing them. True: to its end. Otherwise it is given up.
+  // REQUIRES: inside a guard of the cache's reclaimer; what the probe found is released before the guard ends.
+  bool RunCached(TableProbe& probe);
   // Drives started probes to their end. Each probe ends with a status of its own.
   void RunProbes(std::span<TableProbe* const> probes);
   void RunProbe(TableProbe& probe);

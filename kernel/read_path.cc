@@ -7,9 +7,7 @@
 namespace tarn::kernel {
 namespace {
 
-Sequence SnapshotOf(const Store::Pinned& pinned, const Snapshot* snapshot) {
-  return snapshot != nullptr ? snapshot->sequence() : pinned.sequence;
-}
+Sequence AsOf(const Snapshot* snapshot, Sequence now) { return snapshot != nullptr ? snapshot->sequence() : now; }
 
 Status TakeAnswer(Store& store, const PointRead& read, std::string* value) {
   store.stats.Add(Counter::kGets);
@@ -30,6 +28,31 @@ void Drive(Store& store, PointRead& read) {
   }
 }
 
+// One thread's read, which keeps its buffers, so that a cached read allocates nothing.
+PointRead& ThreadsRead() {
+  thread_local PointRead read;
+  return read;
+}
+
+// The whole lookup from memory: no lock, no count, no allocation. False, with nothing taken, when something must be
+// read from the device first. REQUIRES: inside a guard, which keeps the view and the blocks.
+bool TryCached(Store& store, const ReadView& view, const FamilyVersion& family, std::string_view key,
+               Sequence snapshot, std::string* value, Status* status) {
+  PointRead& read = ThreadsRead();
+  read.Start(view, family, key, snapshot, PointRead::Tables::kIfOpen);
+  bool decided = true;
+  while (TableProbe* probe = read.pending()) {
+    decided = store.reader->RunCached(*probe);
+    if (!decided) break;
+    read.Resume();
+  }
+  // What damage looks like is found again, and read again, by the way that may wait.
+  decided = decided && !read.stopped() && read.status().ok();
+  if (decided) *status = TakeAnswer(store, read, value);
+  read.Release();
+  return decided;
+}
+
 // On no entry, with an error that every seek finds again.
 class ErrorCursor final : public Cursor {
  public:
@@ -43,12 +66,14 @@ class ErrorCursor final : public Cursor {
 
 }  // namespace
 
-void PointRead::Start(const ReadView& view, const FamilyVersion& family, std::string_view key, Sequence snapshot) {
+void PointRead::Start(const ReadView& view, const FamilyVersion& family, std::string_view key, Sequence snapshot,
+                      Tables tables) {
   family_ = &family;
   key_ = key;
   snapshot_ = snapshot;
   next_run_ = 0;
-  pending_ = false;
+  tables_ = tables;
+  pending_ = stopped_ = false;
   status_ = {};
   answer_ = Answer::kAbsent;
   sequence_ = 0;
@@ -86,13 +111,21 @@ void PointRead::NextTable() {
   while (next_run_ < family_->runs.size()) {
     TableHandle* handle = family_->runs[next_run_++]->Find(key_);
     if (handle == nullptr || handle->meta().min_sequence > snapshot_) continue;
-    Result<const Table*> table = handle->Get();
-    if (!table.ok()) {
-      status_ = table.status();
+    const Table* table = handle->Peek();
+    if (table == nullptr && tables_ == Tables::kIfOpen) {
+      stopped_ = true;
       return;
     }
-    cover_ = (*table)->range_tombstones().NewestCover(key_, snapshot_);
-    probe_.Start(*table, key_, snapshot_);
+    if (table == nullptr) {
+      Result<const Table*> opened = handle->Get();
+      if (!opened.ok()) {
+        status_ = opened.status();
+        return;
+      }
+      table = *opened;
+    }
+    cover_ = table->range_tombstones().NewestCover(key_, snapshot_);
+    probe_.Start(table, key_, snapshot_);
     pending_ = true;
     return;
   }
@@ -112,11 +145,18 @@ void PointRead::Resume() {
 }
 
 Status Get(Store& store, ColumnFamily family, std::string_view key, const Snapshot* snapshot, std::string* value) {
-  thread_local PointRead read;  // keeps its buffers, so that a cached read allocates nothing
+  if (const Reclaimer::Guard guard(store.cache.reclaimer()); guard) {
+    const ReadView& view = *store.Peek();
+    const Sequence sequence = AsOf(snapshot, store.visible());
+    const FamilyVersion* version = view.version->Find(family.id);
+    Status status;
+    if (version != nullptr && TryCached(store, view, *version, key, sequence, value, &status)) return status;
+  }
+  PointRead& read = ThreadsRead();
   const Store::Pinned pinned = store.Pin();
   const FamilyVersion* version = pinned.view->version->Find(family.id);
   if (version == nullptr) return store.UnknownFamily(family.id);
-  read.Start(*pinned.view, *version, key, SnapshotOf(pinned, snapshot));
+  read.Start(*pinned.view, *version, key, AsOf(snapshot, pinned.sequence));
   Drive(store, read);
   Status status = TakeAnswer(store, read, value);
   read.Release();
@@ -129,9 +169,19 @@ std::vector<Status> MultiGet(Store& store, ColumnFamily family, const std::vecto
   const Store::Pinned pinned = store.Pin();
   const FamilyVersion* version = pinned.view->version->Find(family.id);
   if (version == nullptr) return std::vector<Status>(keys.size(), store.UnknownFamily(family.id));
-  std::vector<PointRead> reads(keys.size());
+  const Sequence sequence = AsOf(snapshot, pinned.sequence);
+  std::vector<Status> statuses(keys.size());
+  std::vector<size_t> waiting;  // keys that need the device
   for (size_t i = 0; i < keys.size(); ++i) {
-    reads[i].Start(*pinned.view, *version, keys[i], SnapshotOf(pinned, snapshot));
+    const Reclaimer::Guard guard(store.cache.reclaimer());
+    const bool decided =
+        guard && TryCached(store, *pinned.view, *version, keys[i], sequence, &(*values)[i], &statuses[i]);
+    if (!decided) waiting.push_back(i);
+  }
+  if (waiting.empty()) return statuses;
+  std::vector<PointRead> reads(waiting.size());
+  for (size_t i = 0; i < waiting.size(); ++i) {
+    reads[i].Start(*pinned.view, *version, keys[waiting[i]], sequence);
   }
   // Each round takes every undecided key through its next table; within a round all reads overlap.
   for (;;) {
@@ -145,9 +195,9 @@ std::vector<Status> MultiGet(Store& store, ColumnFamily family, const std::vecto
       if (read.pending() != nullptr) read.Resume();
     }
   }
-  std::vector<Status> statuses;
-  statuses.reserve(keys.size());
-  for (size_t i = 0; i < keys.size(); ++i) statuses.push_back(TakeAnswer(store, reads[i], &(*values)[i]));
+  for (size_t i = 0; i < waiting.size(); ++i) {
+    statuses[waiting[i]] = TakeAnswer(store, reads[i], &(*values)[waiting[i]]);
+  }
   return statuses;
 }
 
@@ -197,7 +247,7 @@ std::unique_ptr<Iterator> NewIterator(Store& store, ColumnFamily family, const R
     }
   }
   spec.merged = NewMergingCursor(std::move(inputs));
-  spec.snapshot = SnapshotOf(pinned, options.snapshot);
+  spec.snapshot = AsOf(options.snapshot, pinned.sequence);
   spec.lower_bound = options.lower_bound;
   spec.upper_bound = options.upper_bound;
   spec.prefix = options.prefix;

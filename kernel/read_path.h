@@ -24,10 +24,13 @@ namespace tarn::kernel {
 // One lookup. Reusable; after warm-up it allocates nothing.
 class PointRead {
  public:
+  enum class Tables : uint8_t { kOpen, kIfOpen };  // kIfOpen: stops at one that was not opened yet
   // `view` and `key` must stay alive until the answer was taken.
-  void Start(const ReadView& view, const FamilyVersion& family, std::string_view key, Sequence snapshot);
+  void Start(const ReadView& view, const FamilyVersion& family, std::string_view key, Sequence snapshot,
+             Tables tables = Tables::kOpen);
   // Null: the answer is there. Otherwise drive this probe to its end, then call Resume().
   TableProbe* pending() { return pending_ ? &probe_ : nullptr; }
+  bool stopped() const { return stopped_; }  // at a table that is not open; there is no answer
   void Resume();
 
   enum class Answer : uint8_t { kAbsent, kDeleted, kFound };
@@ -52,7 +55,8 @@ class PointRead {
   size_t next_run_ = 0;
   Sequence cover_ = 0;  // of the table being probed
   TableProbe probe_;
-  bool pending_ = false;
+  Tables tables_ = Tables::kOpen;
+  bool pending_ = false, stopped_ = false;
   Status status_;
   Answer answer_ = Answer::kAbsent;
   Sequence sequence_ = 0;

@@ -6,6 +6,7 @@
 // Threads: any. Get() sees every Add() that happened before it, and perhaps later ones.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -53,7 +54,13 @@ class Statistics {
   Statistics& operator=(const Statistics&) = delete;
 
   void Add(Counter counter, uint64_t n = 1) {
-    stripes_[ThisThreadsStripe()].values[static_cast<size_t>(counter)].fetch_add(n, std::memory_order_relaxed);
+    const size_t stripe = ThisThreadsStripe();
+    std::atomic<uint64_t>& value = stripes_[stripe].values[static_cast<size_t>(counter)];
+    if (stripe < kStripes - 1) {  // no other thread writes here, so the addition need not be atomic
+      value.store(value.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    } else {
+      value.fetch_add(n, std::memory_order_relaxed);
+    }
   }
   uint64_t Get(Counter counter) const {
     uint64_t sum = 0;
@@ -67,7 +74,8 @@ class Statistics {
 
  private:
   static constexpr size_t kCounters = static_cast<size_t>(Counter::kCount);
-  static constexpr size_t kStripes = 16;  // more than that many threads share; still correct
+  static constexpr size_t kStripes =
+      64;  // one for each of the first threads of the process; the others share the last
   static constexpr std::array<std::string_view, kCounters> kNames = {"filter.negatives",
                                                                      "filter.positives",
                                                                      "filter.false_positives",
@@ -101,7 +109,7 @@ class Statistics {
   };
   static size_t ThisThreadsStripe() {
     static std::atomic<size_t> next_thread{0};
-    thread_local const size_t stripe = next_thread.fetch_add(1, std::memory_order_relaxed) % kStripes;
+    thread_local const size_t stripe = std::min(next_thread.fetch_add(1, std::memory_order_relaxed), kStripes - 1);
     return stripe;
   }
 

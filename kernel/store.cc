@@ -32,13 +32,28 @@ Store::Pinned Store::Pin() const {
 }
 
 void Store::PushMemSet(std::shared_ptr<MemSet> fresh) {
+  ReplaceView([&](const ReadView* before, ReadView* next) {
+    next->version = before->version;
+    next->mems = before->mems;
+    if (!next->mems.empty() && next->mems.front()->empty()) next->mems.erase(next->mems.begin());
+    next->mems.insert(next->mems.begin(), std::move(fresh));
+  });
+}
+
+void Store::ReplaceView(const ChangeView& change) {
+  // The last reference to a view may free memtables and tables: not under the lock, and not while a reader peeks.
+  struct Past final : Reclaimer::Object {
+    std::shared_ptr<const ReadView> view;
+  };
+  auto past = std::make_unique<Past>();
   auto next = std::make_shared<ReadView>();
-  MutexLock lock(view_mutex_);
-  next->version = view_->version;
-  next->mems = view_->mems;
-  if (!next->mems.empty() && next->mems.front()->empty()) next->mems.erase(next->mems.begin());
-  next->mems.insert(next->mems.begin(), std::move(fresh));
-  view_ = std::move(next);
+  {
+    MutexLock lock(view_mutex_);
+    change(view_.get(), next.get());
+    past->view = std::exchange(view_, std::move(next));
+    current_.store(view_.get());
+  }
+  cache.reclaimer().Retire(past.release());
 }
 
 Status Store::Edit(const EditFn& edit, const MemSet* flushed) {
@@ -76,26 +91,23 @@ Status Store::Edit(const EditFn& edit, const MemSet* flushed) {
 }
 
 void Store::InstallVersion(std::shared_ptr<const Version> version, const MemSet* flushed) {
-  auto next = std::make_shared<ReadView>();
-  next->version = std::move(version);
-  std::shared_ptr<const ReadView> old;  // its last reference may free tables: outside the lock
-  MutexLock lock(view_mutex_);
-  if (view_ != nullptr) next->mems = view_->mems;
-  std::erase_if(next->mems, [&](const auto& mem) { return mem.get() == flushed; });
-  old = std::exchange(view_, std::move(next));
+  ReplaceView([&](const ReadView* before, ReadView* next) {
+    next->version = std::move(version);
+    next->mems = before->mems;
+    std::erase_if(next->mems, [&](const auto& mem) { return mem.get() == flushed; });
+  });
 }
 
 Status Store::InstallManifest(std::shared_ptr<MemSet> mem) {
   MutexLock lock(manifest_mutex_);
   TARN_ASSIGN(auto version, BuildVersion(manifest_.state(), nullptr, *parts.backend, graveyard));
-  auto view = std::make_shared<ReadView>();
-  view->version = std::move(version);
-  view->mems.push_back(std::move(mem));
   RaiseTableNumber(manifest_.state().last().next_table);
   manifest_number_.store(manifest_.state().last().number, std::memory_order_release);
   store_id_ = manifest_.state().store_id();
-  MutexLock view_lock(view_mutex_);
-  view_ = std::move(view);
+  ReplaceView([&](const ReadView*, ReadView* next) {
+    next->version = std::move(version);
+    next->mems.push_back(std::move(mem));
+  });
   return {};
 }
 

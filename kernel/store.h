@@ -3,7 +3,8 @@
 //
 // Invariants
 //   1. A reader pins a view and a sequence under one lock; everything with a sequence up to the pinned one is
-//      in the pinned view. (A memtable is in the view before the first change in it becomes visible.)
+//      in the pinned view. (A memtable is in the view before the first change in it becomes visible.) Or it peeks at
+//      them, the view first: it sees the commits up to that sequence as far as the view's newest memtable goes.
 //   2. Views only move forward: a table or memtable leaves the view only in the step that brings what replaces it.
 //   3. After Fail() every change is refused with that first error; reads go on.
 //
@@ -46,6 +47,9 @@ class Store {
     Sequence sequence = 0;
   };
   Pinned Pin() const EXCLUDES(view_mutex_);
+  // The same without lock and count: the view stays until the guard ends. Load the view first, then visible(): what a
+  // merge in it dropped is then hidden from that sequence too. REQUIRES: inside a guard of cache.reclaimer().
+  const ReadView* Peek() const { return current_.load(); }
   Sequence visible() const { return visible_.load(std::memory_order_acquire); }
   void Show(Sequence last) { visible_.store(last, std::memory_order_release); }
 
@@ -109,12 +113,16 @@ class Store {
 
  private:
   void InstallVersion(std::shared_ptr<const Version> version, const MemSet* flushed) EXCLUDES(view_mutex_);
+  // Makes `next` the current view; `change` derives it from the one before, which may be null.
+  using ChangeView = std::function<void(const ReadView* before, ReadView* next)>;
+  void ReplaceView(const ChangeView& change) EXCLUDES(view_mutex_);
 
   std::string store_id_;
   mutable Mutex manifest_mutex_;  // guards: the manifest, and the order in which versions are installed
   Manifest manifest_ GUARDED_BY(manifest_mutex_);
   mutable Mutex view_mutex_;  // guards: which view is current
   std::shared_ptr<const ReadView> view_ GUARDED_BY(view_mutex_);
+  std::atomic<const ReadView*> current_{nullptr};  // view_, for those inside a guard
   std::atomic<Sequence> visible_{0};
   std::atomic<Sequence> durable_{0};
   std::atomic<uint64_t> next_table_{1};

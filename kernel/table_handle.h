@@ -38,6 +38,8 @@ class TableHandle {
   const TableMeta& meta() const { return meta_; }
   // Opens on first use (blocking reads); afterwards no lock is taken. The table lives as long as the handle.
   Result<const Table*> Get() EXCLUDES(mutex_);
+  // Null while it was not opened.
+  const Table* Peek() const { return opened_.load(std::memory_order_acquire); }
   void MarkObsolete() { obsolete_.store(true, std::memory_order_release); }
 
  private:

@@ -87,18 +87,17 @@ Status WritePath::CommitGroup(const std::vector<Writer*>& group) {
     store_.parts.clock->SleepNanos(sleep);
     store_.stats.Add(Counter::kWriteDelayNanos, sleep);
   }
-  std::shared_ptr<MemSet> mem = store_.Pin().view->mems.front();
-  if (mem->memory_bytes() >= store_.memtable_bytes()) {
+  if (mem_ == nullptr) mem_ = store_.Pin().view->mems.front();
+  if (mem_->memory_bytes() >= store_.memtable_bytes()) {
     TARN_TRY(hooks_.wait_for_room());
     TARN_TRY(SwitchMemSet());
-    mem = store_.Pin().view->mems.front();
   }
   const Sequence first = store_.visible() + 1;
   TARN_TRY(AppendToLog(first, count, group));
   if (count > 0) {
-    AddToMemtables(first, group, mem.get());
-    mem->set_last_sequence(first + count - 1);
-    mem->ChargeGrowth();
+    AddToMemtables(first, group);
+    mem_->set_last_sequence(first + count - 1);
+    mem_->ChargeGrowth();
     store_.cache.Shrink();
     store_.Show(first + count - 1);
   }
@@ -134,7 +133,7 @@ Status WritePath::AppendToLog(Sequence first, uint64_t count, const std::vector<
   return {};
 }
 
-void WritePath::AddToMemtables(Sequence first, const std::vector<Writer*>& group, MemSet* mem) {
+void WritePath::AddToMemtables(Sequence first, const std::vector<Writer*>& group) {
   Sequence sequence = first;
   for (const Writer* writer : group) {
     std::string_view bytes = writer->batch->bytes();
@@ -142,7 +141,7 @@ void WritePath::AddToMemtables(Sequence first, const std::vector<Writer*>& group
     while (!bytes.empty()) {
       CHECK(NextChange(&bytes, &change));  // validated before it was queued
       // A family that was dropped meanwhile takes its data along.
-      if (FamilyMem* family = mem->Find(change.family)) family->Add(change.kind, sequence, change.key, change.value);
+      if (FamilyMem* family = mem_->Find(change.family)) family->Add(change.kind, sequence, change.key, change.value);
       ++sequence;
     }
   }
@@ -169,7 +168,7 @@ Status WritePath::SwitchMemSet() {
     segment = *rotated;
     store_.RaiseDurable(full->last_sequence());
   }
-  store_.PushMemSet(NewMemSet(segment));
+  Push(NewMemSet(segment));
   hooks_.memtable_switched();
   return {};
 }
@@ -177,8 +176,13 @@ Status WritePath::SwitchMemSet() {
 Status WritePath::RestartMemSet() {
   const std::shared_ptr<MemSet> current = store_.Pin().view->mems.front();
   if (!current->empty()) return SwitchMemSet();
-  store_.PushMemSet(NewMemSet(current->first_wal()));
+  Push(NewMemSet(current->first_wal()));
   return {};
+}
+
+void WritePath::Push(std::shared_ptr<MemSet> fresh) {
+  mem_ = fresh;
+  store_.PushMemSet(std::move(fresh));
 }
 
 Status WritePath::SyncWal() {

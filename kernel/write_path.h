@@ -62,7 +62,8 @@ class WritePath {
   Status Lead(const std::vector<Writer*>& group);
   Status CommitGroup(const std::vector<Writer*>& group);
   Status AppendToLog(Sequence first, uint64_t count, const std::vector<Writer*>& group);
-  void AddToMemtables(Sequence first, const std::vector<Writer*>& group, MemSet* mem);
+  void AddToMemtables(Sequence first, const std::vector<Writer*>& group);
+  void Push(std::shared_ptr<MemSet> fresh);
   std::shared_ptr<MemSet> NewMemSet(uint64_t first_wal);
 
   Store& store_;
@@ -72,7 +73,8 @@ class WritePath {
   std::deque<Writer*> queue_ GUARDED_BY(queue_mutex_);
   Mutex wal_mutex_;  // guards: the log writer
   std::unique_ptr<WalWriter> wal_ GUARDED_BY(wal_mutex_);
-  std::string payload_;  // the leader's
+  std::string payload_;          // the leader's
+  std::shared_ptr<MemSet> mem_;  // the leader's: the newest memtables, which nobody else replaces
 };
 
 // Checks sizes and form of a batch before it is queued. Invalid names the change.

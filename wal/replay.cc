@@ -63,8 +63,14 @@ class Replayer {
     }
     if (!blob.ok()) return blob.status();
     SegmentReader reader(**blob, store_id_, segment);
-    TARN_ASSIGN(const std::optional<SegmentHeader> header, reader.ReadHeader());
-    if (!header.has_value()) return EndAtDamage(&reader, segment);
+    TARN_ASSIGN(std::optional<SegmentHeader> header, reader.ReadHeader());
+    if (!header.has_value()) {
+      TARN_ASSIGN(const std::optional<uint64_t> witness, reader.FindWitnessBehind());
+      if (!witness.has_value()) return EndAt(&reader, segment);
+      reader.Forget();  // as in ReplayRecords
+      TARN_ASSIGN(header, reader.ReadHeader());
+      if (!header.has_value()) return Damaged(reader, segment, *witness);
+    }
     TARN_TRY(CheckLink(segment, header->previous, before));
     return ReplayRecords(&reader, segment);
   }
@@ -94,6 +100,7 @@ class Replayer {
   }
 
   Result<SegmentEnd> ReplayRecords(SegmentReader* reader, uint64_t segment) {
+    uint64_t read_again = 0;  // the offset of the record that was; none stands at 0
     for (;;) {
       std::string_view payload;
       const uint64_t at = reader->offset();
@@ -105,29 +112,40 @@ class Replayer {
           end_.bytes += payload.size();
           break;
         case SegmentReader::Item::kSeal:
-        case SegmentReader::Item::kClose:
-          if (reader->offset() != reader->size()) {
+        case SegmentReader::Item::kClose: {
+          TARN_ASSIGN(const bool ends, reader->OnlyZerosFrom(reader->offset()));
+          if (!ends) {
             return Status::Corruption(Place(segment, reader->offset()) +
                                       "bytes stand behind the seal of the log "
                                       "segment" +
                                       std::string(kRepairStep));
           }
           return SegmentEnd{segment, reader->offset(), reader->chain(), item == SegmentReader::Item::kSeal, false};
+        }
         case SegmentReader::Item::kEnd: return SegmentEnd{segment, reader->offset(), reader->chain(), false, false};
-        case SegmentReader::Item::kBad: return EndAtDamage(reader, segment);
+        case SegmentReader::Item::kBad: {
+          TARN_ASSIGN(const std::optional<uint64_t> witness, reader->FindWitnessBehind());
+          if (!witness.has_value()) return EndAt(reader, segment);
+          // A live writer may have been in the middle of this record when it was read. What a witness says was
+          // durable reads back by now.
+          if (at == read_again) return Damaged(*reader, segment, *witness);
+          read_again = at;
+          reader->Forget();
+          break;
+        }
       }
     }
   }
 
-  // No valid header or record stands at the reader's place.
-  static Result<SegmentEnd> EndAtDamage(SegmentReader* reader, uint64_t segment) {
-    TARN_ASSIGN(const std::optional<uint64_t> witness, reader->FindWitnessBehind());
-    if (witness.has_value()) {
-      return Status::Corruption(Place(segment, reader->offset()) + "what was written here does not read back, but " +
-                                "the record at offset " + std::to_string(*witness) + " states that it was durable" +
-                                std::string(kRepairStep));
-    }
-    return SegmentEnd{segment, reader->offset(), reader->chain(), false, reader->offset() < reader->size()};
+  // No valid header or record stands at the reader's place, and nothing says that one ever did.
+  static Result<SegmentEnd> EndAt(SegmentReader* reader, uint64_t segment) {
+    TARN_ASSIGN(const bool empty, reader->OnlyZerosFrom(reader->offset()));  // a header that was never written
+    return SegmentEnd{segment, reader->offset(), reader->chain(), false, !empty};
+  }
+  static Status Damaged(const SegmentReader& reader, uint64_t segment, uint64_t witness) {
+    return Status::Corruption(Place(segment, reader.offset()) + "what was written here does not read back, but " +
+                              "the record at offset " + std::to_string(witness) + " states that it was durable" +
+                              std::string(kRepairStep));
   }
 
   Backend& backend_;

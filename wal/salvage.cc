@@ -78,13 +78,16 @@ class Salvager {
     TARN_TRY(TakeStoreId(*blob, segment));
     SegmentReader reader(*blob, store_id_, segment);
     TARN_ASSIGN(const std::optional<SegmentHeader> header, reader.ReadHeader());
+    TARN_ASSIGN(const bool empty, reader.OnlyZerosFrom(0));
     if (header.has_value()) {
       CheckLink(header->previous, before, first_segment);
+    } else if (empty) {
+      return {};
     } else if (reader.size() >= kSegmentHeaderBytes) {
       // Perhaps the part of the header that starts the chain is whole; the first record will tell.
       TARN_ASSIGN(const std::string_view sum, reader.Bytes(kHeaderSumAt, 8));
       reader.StandAt(kSegmentHeaderBytes, DecodeFixed64(sum.data()));
-    } else if (reader.size() > 0) {
+    } else {
       lost_({SegmentName(segment), 0, reader.size(), "the log segment ends within its header"});
     }
     if (reader.size() >= kSegmentHeaderBytes) TARN_TRY(Records(&reader, segment));

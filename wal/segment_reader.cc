@@ -29,10 +29,11 @@ Result<std::optional<SegmentHeader>> SegmentReader::ReadHeader() {
 Result<SegmentReader::Item> SegmentReader::Next(std::string_view* payload) {
   const uint64_t left = size() - offset_;
   if (left == 0) return Item::kEnd;
-  if (left < kRecordHeaderBytes) return Item::kBad;
+  if (left < kRecordHeaderBytes) return NoRecord();
   TARN_ASSIGN(std::string_view window, Window(offset_, kRecordHeaderBytes));
   const std::optional<RecordHeader> header = DecodeRecordHeader(window, identity_, offset_);
-  if (!header.has_value() || header->payload_bytes > left - kRecordHeaderBytes) return Item::kBad;
+  if (!header.has_value()) return NoRecord();
+  if (header->payload_bytes > left - kRecordHeaderBytes) return Item::kBad;
   if (header->type != RecordType::kData && header->payload_bytes != 0) return Item::kBad;
 
   const uint64_t record_bytes = kRecordHeaderBytes + header->payload_bytes;
@@ -44,6 +45,20 @@ Result<SegmentReader::Item> SegmentReader::Next(std::string_view* payload) {
   *payload = found;
   if (header->type == RecordType::kData) return Item::kData;
   return header->type == RecordType::kSeal ? Item::kSeal : Item::kClose;
+}
+
+Result<SegmentReader::Item> SegmentReader::NoRecord() {
+  TARN_ASSIGN(const bool nothing, OnlyZerosFrom(offset_));
+  return nothing ? Item::kEnd : Item::kBad;
+}
+
+Result<bool> SegmentReader::OnlyZerosFrom(uint64_t offset) {
+  while (offset < size()) {
+    TARN_ASSIGN(const std::string_view window, Window(offset, std::min(kWindowBytes, size() - offset)));
+    if (window.find_first_not_of('\0') != std::string_view::npos) return false;
+    offset += window.size();
+  }
+  return true;
 }
 
 Result<std::optional<uint64_t>> SegmentReader::FindWitnessBehind() {

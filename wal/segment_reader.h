@@ -23,7 +23,7 @@ class SegmentReader {
     kData,
     kSeal,
     kClose,
-    kEnd,  // exactly at the end of the blob
+    kEnd,  // at the end of the blob, or of what was written: only zeros stand behind, space taken ahead
     kBad,  // no whole, valid record stands here
   };
 
@@ -34,8 +34,13 @@ class SegmentReader {
   Result<std::optional<SegmentHeader>> ReadHeader();
   // Steps over the next record; on kData `payload` is readable until the next call. kEnd and kBad do not move.
   Result<Item> Next(std::string_view* payload);
+  // Whether nothing was written from there on.
+  Result<bool> OnlyZerosFrom(uint64_t offset);
   // The offset of a record behind this place which states that this place was durable, if there is one.
   Result<std::optional<uint64_t>> FindWitnessBehind();
+
+  // What was read so far is read again.
+  void Forget() { window_.clear(); }
 
   // For salvage. The first offset >= `from` at which a valid record header stands.
   Result<std::optional<uint64_t>> FindHeader(uint64_t from);
@@ -52,6 +57,7 @@ class SegmentReader {
   uint64_t size() const { return blob_.size(); }
 
  private:
+  Result<Item> NoRecord();
   // Makes `bytes` bytes from `offset` readable and returns at least those. REQUIRES: they are in the blob.
   Result<std::string_view> Window(uint64_t offset, uint64_t bytes);
 

@@ -50,7 +50,7 @@ class SegmentedWriter final : public WalWriter {
   void Start(std::unique_ptr<AppendFile> file, uint64_t segment, const wal::SegmentLink& previous) {
     file_ = std::move(file);
     wal::SegmentHeader header{store_id_, segment, previous, 0};
-    pending_ = wal::EncodeSegmentHeader(&header);  // written with the first record
+    pending_ = wal::EncodeSegmentHeader(&header);  // written with the first record at the latest
     segment_ = segment;
     identity_ = wal::SegmentIdentity(store_id_, segment);
     chain_ = header.chain;
@@ -139,7 +139,7 @@ class SegmentedWriter final : public WalWriter {
     older_.push_back({segment_, end_offset_});
     older_bytes_ += end_offset_;
     Start(std::move(next), segment_ + 1, sealed);
-    return Status::Ok();
+    return WritePending();  // the link that vouches for the sealed segment does not wait for a record
   }
 
   Status Poison(Status status) {

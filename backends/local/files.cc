@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "backends/local/errors.h"
 
@@ -58,14 +59,21 @@ class FileWriter final : public BlobWriter {
   Status failure_;  // the first error; every later call returns it
 };
 
+// Appends by storing into a mapped window at the file's end, where the filesystem lets it: what was stored is the
+// kernel's and survives kill -9 like a write, without its system call. A new window is taken when one is full, so
+// zeros stand behind what was appended until the file is closed; they may stay there after a crash. Where there is no
+// window to be had, bytes are written as usual.
 class LogFile final : public AppendFile {
  public:
   LogFile(FileOps* ops, int fd, std::string path) : ops_(ops), fd_(fd), path_(std::move(path)) {}
-  ~LogFile() override { ops_->Close(fd_); }
+  ~LogFile() override {
+    // Only to give space back: an error leaves zeros, as a crash would.
+    if (DropWindow() && failure_.ok()) ops_->Truncate(fd_, size_);
+    ops_->Close(fd_);
+  }
   Status Append(std::string_view bytes) override {
     TARN_TRY(failure_);
-    failure_ = WriteAll(*ops_, fd_, path_, bytes, size_);
-    size_ += bytes.size();
+    failure_ = AppendAll(bytes);
     return failure_;
   }
   Status Sync() override {
@@ -76,9 +84,43 @@ class LogFile final : public AppendFile {
   }
 
  private:
+  // Small at first, because most programs that open a store write little; then as large as costs no more to take.
+  static constexpr size_t kFirstWindowBytes = 64 << 10, kLastWindowBytes = 1 << 20;
+
+  Status AppendAll(std::string_view bytes) {
+    while (mapped_ && !bytes.empty()) {
+      if (size_ == window_.offset + window_.bytes && !NextWindow()) break;
+      const size_t room = window_.offset + window_.bytes - size_, n = std::min(room, bytes.size());
+      const int stored = ops_->Store(fd_, window_, bytes.data(), n, size_);
+      if (stored < 0) return FileError(-stored, "write", path_);
+      bytes.remove_prefix(n);
+      size_ += n;
+    }
+    TARN_TRY(WriteAll(*ops_, fd_, path_, bytes, size_));
+    size_ += bytes.size();
+    return Status::Ok();
+  }
+
+  // False from the first refusal on. Whatever its reason, a plain write finds out whether it is an error.
+  bool NextWindow() {
+    const size_t next = window_.bytes == 0 ? kFirstWindowBytes : std::min(window_.bytes * 2, kLastWindowBytes);
+    DropWindow();
+    mapped_ = ops_->MapWindow(fd_, size_, next, &window_) == 0;
+    return mapped_;
+  }
+
+  bool DropWindow() {
+    if (window_.at == nullptr) return false;
+    ops_->UnmapWindow(window_);
+    window_.at = nullptr;
+    return true;
+  }
+
   FileOps* const ops_;
   const int fd_;
   const std::string path_;
+  Window window_;  // size_ lies in it, or at its end
+  bool mapped_ = true;
   uint64_t size_ = 0;
   Status failure_;  // once set, the file is poisoned
 };
@@ -92,20 +134,42 @@ Status FileReader::CheckRange(uint64_t offset, size_t wanted) const {
 
 Status FileReader::Read(uint64_t offset, std::span<char> out) const {
   TARN_TRY(CheckRange(offset, out.size()));
-  while (!out.empty()) {
-    const ssize_t n = ops_->Read(fd_, out.data(), std::min(out.size(), kMaxTransferBytes), offset);
+  if (!direct_ || out.empty()) return ReadAll(offset, out, out.size());
+  const AlignedRead read(offset, out.size());
+  TARN_TRY(ReadAll(read.begin(), {read.data(), read.size()}, read.needed()));
+  read.CopyTo(out);
+  return Status::Ok();
+}
+
+// Up to all of `out`, at least `needed` bytes.
+Status FileReader::ReadAll(uint64_t offset, std::span<char> out, size_t needed) const {
+  for (size_t done = 0; done < needed;) {
+    const size_t most = std::min(out.size() - done, kMaxTransferBytes);
+    const ssize_t n = ops_->Read(fd_, out.data() + done, most, offset + done);
     if (n < 0) return FileError(static_cast<int>(-n), "read", path_);
-    if (n == 0) return PastTheEnd(path_, offset, offset, out.size());  // it shrank since it was opened
-    out = out.subspan(static_cast<size_t>(n));
-    offset += static_cast<uint64_t>(n);
+    if (n == 0)
+      return PastTheEnd(path_, offset + done, offset + done, needed - done);  // it shrank since it was opened
+    done += static_cast<size_t>(n);
   }
   return Status::Ok();
 }
 
-Result<std::unique_ptr<BlobReader>> OpenReader(const StoreDirectory& directory, std::string_view name) {
+AlignedRead::AlignedRead(uint64_t offset, size_t wanted)
+    : begin_(offset / kDirectBytes * kDirectBytes), needed_(static_cast<size_t>(offset - begin_) + wanted) {
+  size_ = (needed_ + kDirectBytes - 1) / kDirectBytes * kDirectBytes;
+  memory_.reset(static_cast<char*>(::operator new(size_, std::align_val_t(kDirectBytes))));
+}
+
+void AlignedRead::CopyTo(std::span<char> out) const {
+  std::memcpy(out.data(), data() + (needed_ - out.size()), out.size());
+}
+
+Result<std::unique_ptr<BlobReader>> OpenReader(const StoreDirectory& directory, std::string_view name, bool direct) {
   FileOps& ops = directory.ops();
   const std::string path = directory.PathOf(name);
-  const int fd = ops.OpenRead(path);
+  int fd = direct ? ops.OpenReadDirect(path) : -EINVAL;
+  direct = fd != -EINVAL;
+  if (!direct) fd = ops.OpenRead(path);
   // A file where a directory should be means just that there is no such blob.
   if (fd < 0) return FileError(fd == -ENOTDIR ? ENOENT : -fd, "open", path);
   FileStat stat;
@@ -115,7 +179,7 @@ Result<std::unique_ptr<BlobReader>> OpenReader(const StoreDirectory& directory, 
     if (looked < 0) return FileError(-looked, "look at", path);
     return Status::Invalid("cannot open " + path + ": it is not a file: name a blob, or remove what is not Tarn's");
   }
-  return std::unique_ptr<BlobReader>(std::make_unique<FileReader>(&ops, fd, path, stat.size));
+  return std::unique_ptr<BlobReader>(std::make_unique<FileReader>(&ops, fd, direct, path, stat.size));
 }
 
 Result<std::unique_ptr<BlobWriter>> CreateWriter(StoreDirectory* directory, std::string_view name) {

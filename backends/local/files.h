@@ -6,6 +6,8 @@
 #pragma once
 
 #include <memory>
+#include <new>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,8 +20,8 @@ namespace tarn::local {
 class FileReader final : public BlobReader {
  public:
   // Takes the descriptor.
-  FileReader(FileOps* ops, int fd, std::string path, uint64_t size)
-      : ops_(ops), fd_(fd), path_(std::move(path)), size_(size) {}
+  FileReader(FileOps* ops, int fd, bool direct, std::string path, uint64_t size)
+      : ops_(ops), fd_(fd), direct_(direct), path_(std::move(path)), size_(size) {}
   ~FileReader() override { ops_->Close(fd_); }
 
   uint64_t size() const override { return size_; }
@@ -27,17 +29,43 @@ class FileReader final : public BlobReader {
 
   // For the io_uring queue, which reads the descriptor by itself.
   int fd() const { return fd_; }
+  bool direct() const { return direct_; }  // reads through fd() have to be aligned
   const std::string& path() const { return path_; }
   Status CheckRange(uint64_t offset, size_t wanted) const;  // Corruption when past the end
 
  private:
+  Status ReadAll(uint64_t offset, std::span<char> out, size_t needed) const;
+
   FileOps* const ops_;
   const int fd_;
+  const bool direct_;
   const std::string path_;
   const uint64_t size_;
 };
 
-Result<std::unique_ptr<BlobReader>> OpenReader(const StoreDirectory& directory, std::string_view name);
+// The aligned stretch of a file around a read, and memory for it: a read of any place through a direct descriptor.
+class AlignedRead {
+ public:
+  AlignedRead() = default;
+  AlignedRead(uint64_t offset, size_t wanted);  // throws bad_alloc
+  char* data() const { return memory_.get(); }
+  uint64_t begin() const { return begin_; }
+  size_t size() const { return size_; }
+  // The bytes from begin() on that have to be there; the rest may lie past the end of the file.
+  size_t needed() const { return needed_; }
+  void CopyTo(std::span<char> out) const;  // what was asked for
+
+ private:
+  struct Free {
+    void operator()(char* memory) const { ::operator delete(memory, std::align_val_t(kDirectBytes)); }
+  };
+  std::unique_ptr<char, Free> memory_;
+  uint64_t begin_ = 0;
+  size_t size_ = 0, needed_ = 0;
+};
+
+// `direct`: past the page cache, if the filesystem can.
+Result<std::unique_ptr<BlobReader>> OpenReader(const StoreDirectory& directory, std::string_view name, bool direct);
 Result<std::unique_ptr<BlobWriter>> CreateWriter(StoreDirectory* directory, std::string_view name);
 Result<std::unique_ptr<AppendFile>> CreateLog(StoreDirectory* directory, std::string_view name);
 

@@ -11,6 +11,7 @@ namespace tarn::local {
 struct LocalOptions {
   bool create = true;          // make the directory (and its parents' last component) when it is missing
   bool read_only = false;      // write nothing; a lock keeps writers out but leaves no holder's line
+  bool direct_reads = false;   // past the page cache, where the filesystem can
   bool allow_io_uring = true;  // false forces the fallback; the tests and `tarn doctor` use it
 };
 

@@ -53,7 +53,9 @@ class LocalBackend final : public Backend,
                            public SpaceSource {
  public:
   LocalBackend(std::shared_ptr<FileOps> ops, std::string root, const LocalOptions& options)
-      : read_only_(options.read_only), directory_(std::move(ops), std::move(root)) {
+      : read_only_(options.read_only),
+        direct_reads_(options.direct_reads),
+        directory_(std::move(ops), std::move(root)) {
     info_.name = "local";
     const std::string why_not = options.allow_io_uring ? WhyNoUring() : "switched off by the caller";
     uring_ = why_not.empty();
@@ -68,7 +70,7 @@ class LocalBackend final : public Backend,
 
   Result<std::unique_ptr<BlobReader>> Open(std::string_view name) override {
     TARN_TRY(CheckBlobName(name));
-    return OpenReader(directory_, name);
+    return OpenReader(directory_, name, direct_reads_);
   }
   Result<std::unique_ptr<BlobWriter>> Create(std::string_view name) override {
     TARN_TRY(CheckWritable(name));
@@ -115,6 +117,7 @@ class LocalBackend final : public Backend,
 
   BackendInfo info_;
   const bool read_only_;
+  const bool direct_reads_;
   bool uring_ = false;
   StoreDirectory directory_;
 };

@@ -133,6 +133,9 @@ class UringQueue final : public ReadQueue {
     ReadRequest* request = nullptr;
     const FileReader* file = nullptr;
     ReadProgress progress;
+    uint64_t begin = 0;  // what is read: the request's place and buffer,
+    std::span<char> to;
+    AlignedRead aligned;  // or, for a direct file, these
   };
 
   unsigned in_flight() const { return kDepth - static_cast<unsigned>(free_.size()); }
@@ -156,7 +159,15 @@ class UringQueue final : public ReadQueue {
       const unsigned index = free_.back();
       free_.pop_back();
       ReadRequest* const next = waiting_.front();
-      slots_[index] = {next, static_cast<const FileReader*>(next->blob), {.wanted = next->out.size()}};
+      Slot& slot = slots_[index];
+      slot = {next, static_cast<const FileReader*>(next->blob), {.wanted = next->out.size()}, next->offset, next->out,
+              {}};
+      if (slot.file->direct()) {
+        slot.aligned = AlignedRead(next->offset, next->out.size());
+        slot.begin = slot.aligned.begin();
+        slot.to = {slot.aligned.data(), slot.aligned.size()};
+        slot.progress.wanted = slot.aligned.needed();
+      }
       waiting_.pop_front();
       Queue(index);
     }
@@ -165,13 +176,11 @@ class UringQueue final : public ReadQueue {
   // Puts the rest of a slot's read into the submission queue. Enter() shows it to the kernel.
   void Queue(unsigned index) {
     const Slot& slot = slots_[index];
-    const ReadRequest& request = *slot.request;
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
     if (sqe == nullptr) Die("the submission queue overflowed", 0);  // see invariant 1
     const size_t done = slot.progress.done;
-    io_uring_prep_read(sqe, slot.file->fd(), request.out.data() + done,
-                       static_cast<unsigned>(std::min(request.out.size() - done, kMaxTransferBytes)),
-                       request.offset + done);
+    io_uring_prep_read(sqe, slot.file->fd(), slot.to.data() + done,
+                       static_cast<unsigned>(std::min(slot.to.size() - done, kMaxTransferBytes)), slot.begin + done);
     io_uring_sqe_set_data64(sqe, index);
   }
 
@@ -202,15 +211,21 @@ class UringQueue final : public ReadQueue {
   bool Complete(unsigned index, int result) {
     Slot& slot = slots_[index];
     ReadRequest* request = slot.request;
-    const Completion completion = Advance(&slot.progress, result);
+    Completion completion = Advance(&slot.progress, result);
+    const bool direct = slot.file->direct();
+    // The rest of a direct read is no aligned one.
+    if (completion == Completion::kAgain && direct && slot.progress.done > 0) completion = Completion::kPlainRead;
     if (completion == Completion::kAgain) {
       Queue(index);
       return true;
     }
-    const uint64_t at = request->offset + slot.progress.done;
-    const std::span<char> rest = request->out.subspan(slot.progress.done);
+    const size_t done = direct ? 0 : slot.progress.done;  // of the caller's buffer
+    const uint64_t at = request->offset + done;
+    const std::span<char> rest = completion == Completion::kWhole ? std::span<char>() : request->out.subspan(done);
     Status status;
-    if (completion == Completion::kPlainRead) {
+    if (completion == Completion::kWhole && direct) {
+      slot.aligned.CopyTo(request->out);
+    } else if (completion == Completion::kPlainRead) {
       status = slot.file->Read(at, rest);
     } else if (completion == Completion::kEndOfFile) {
       status = PastTheEnd(slot.file->path(), at, at, rest.size());  // it shrank since it was opened

@@ -21,6 +21,10 @@ struct Settings {
   // Default of each write that does not say otherwise.
   Durability durability = Durability::kProcess;
 
+  // Reads of a local store go past the page cache of the system, where the filesystem can: for data larger than
+  // memory, of which the page cache would keep a second copy that memory_bytes does not count.
+  bool direct_reads = false;
+
   // What Open does when the store is absent or present.
   bool create_if_missing = true;
   bool error_if_exists = false;

@@ -86,6 +86,13 @@ class BackendContract : public testing::TestWithParam<ContractParam> {
     ASSERT_TRUE(read.ok()) << read.status().ToString();
     EXPECT_TRUE(*read == bytes) << name << " has " << read->size() << " other bytes";
   }
+  // The same for an append file that is open: zeros may follow.
+  void ExpectAppended(std::string_view name, std::string_view bytes) {
+    auto read = ReadAll(*backend_, name);
+    ASSERT_TRUE(read.ok()) << read.status().ToString();
+    EXPECT_EQ(read->substr(0, bytes.size()), bytes);
+    EXPECT_EQ(read->find_first_not_of('\0', bytes.size()), std::string::npos) << "only zeros may follow";
+  }
   // All names below `prefix`, gathered page by page.
   static Result<std::vector<std::string>> Names(Backend& backend, std::string_view prefix, size_t limit) {
     std::vector<std::string> names;

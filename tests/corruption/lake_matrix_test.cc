@@ -172,6 +172,7 @@ std::string WhyHarmless(const Image& sound, const Damage& damage) {
     if (damage.blob.starts_with("wal/")) return "named like a segment, holds no record: as after a crash";
     return "not ours: neither read nor deleted";
   }
+  if (damage.what == "extend by zeros" && KindOf(damage.blob) == "wal") return "space taken ahead, as after a crash";
   std::string newest;
   for (const auto& [name, bytes] : sound) {
     if (KindOf(name) == KindOf(damage.blob)) newest = name;

@@ -25,6 +25,7 @@ std::string WhyHarmless(const SoundStore& sound, const Damage& damage) {
     if (damage.blob.starts_with("wal/")) return "named like a segment, holds no record: as after a crash";
     return "not ours: neither read nor deleted";
   }
+  if (damage.what == "extend by zeros" && KindOf(damage.blob) == "wal") return "space taken ahead, as after a crash";
   const std::string segment = Newest(sound.image, "wal");
   if (damage.blob == segment) {
     const std::vector<size_t> starts = RecordStarts(segment, sound.image.at(segment));

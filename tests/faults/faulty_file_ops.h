@@ -25,6 +25,8 @@ enum class SysCall : uint8_t {
   kRead,
   kWrite,
   kSync,
+  kMap,
+  kTruncate,
   kFlock,
   kStat,
   kRename,
@@ -85,6 +87,16 @@ class FaultyFileOps final : public local::FileOps {
   }
   int Fdatasync(int fd) override {
     return Done(SysCall::kSync, PathOf(fd), [] { return 0; });
+  }
+  int MapWindow(int fd, uint64_t offset, size_t n, local::Window* out) override {
+    return Done(SysCall::kMap, PathOf(fd), [&] { return real_->MapWindow(fd, offset, n, out); });
+  }
+  void UnmapWindow(const local::Window& window) override { real_->UnmapWindow(window); }
+  int Store(int fd, const local::Window& window, const char* bytes, size_t n, uint64_t offset) override {
+    return real_->Store(fd, window, bytes, n, offset);  // no system call, so nothing to fail
+  }
+  int Truncate(int fd, uint64_t size) override {
+    return Done(SysCall::kTruncate, PathOf(fd), [&] { return real_->Truncate(fd, size); });
   }
   int TryFlock(int fd) override {
     return Done(SysCall::kFlock, PathOf(fd), [&] { return real_->TryFlock(fd); });

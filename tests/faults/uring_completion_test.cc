@@ -46,7 +46,7 @@ class UringCompletion : public testing::Test {
   std::unique_ptr<local::FileReader> Reader(const std::string& path, int flags, uint64_t size) {
     const int fd = open(path.c_str(), flags | O_CLOEXEC);
     EXPECT_GE(fd, 0) << path << ": " << std::strerror(errno);
-    return std::make_unique<local::FileReader>(ops_.get(), fd, path, size);
+    return std::make_unique<local::FileReader>(ops_.get(), fd, false, path, size);
   }
 
   const std::shared_ptr<local::FileOps> ops_ = local::PosixFileOps();

@@ -113,6 +113,42 @@ TEST_F(ListingTest, AReplacedNameIsNotBroughtBackByAnOldListing) {
   EXPECT_EQ(11, Stat(victim).st_size);
 }
 
+// Ordinals of one open directory mean other names in another's listing: the kernel must not go on in that one.
+TEST_F(ListingTest, OneListingGoesOnWhateverOthersList) {
+  Fill("d", 3000);
+  const Dir first(opendir(Path("d").c_str()), closedir);
+  ASSERT_NE(nullptr, first);
+  for (int i = 0; i < 1000; ++i) ASSERT_NE(nullptr, readdir(first.get()));
+  for (int i = 0; i < 500; ++i) ASSERT_SYS(unlink(Path("d/" + Name(i)).c_str()));
+  for (int i = 0; i < 2; ++i) {
+    const Dir second(opendir(Path("d").c_str()), closedir);
+    ASSERT_NE(nullptr, second);
+    EXPECT_EQ(size_t{3000 + 2 - 500}, Rest(second.get()).size());
+  }
+  EXPECT_EQ(size_t{3000 + 2 - 1000}, Rest(first.get()).size());
+}
+
+TEST_F(ListingTest, ASnapshotListsTheSameEachTime) {
+  Fill("d", 3000);
+  ASSERT_OK(lake_->CreateSnapshot("s").status());
+  for (int i = 0; i < 500; ++i) ASSERT_SYS(unlink(Path("d/" + Name(i)).c_str()));
+  Remount({.at_snapshot = "s"});
+  const Dir first(opendir(Path("d").c_str()), closedir);
+  ASSERT_NE(nullptr, first);
+  const std::vector<std::string> names = Rest(first.get());  // the kernel remembers them from here on
+  EXPECT_EQ(size_t{3000 + 2}, names.size());
+  const Dir second(opendir(Path("d").c_str()), closedir);
+  ASSERT_NE(nullptr, second);
+  for (int i = 0; i < 1500; ++i) ASSERT_NE(nullptr, readdir(second.get()));
+  const long place = telldir(second.get());
+  const std::vector<std::string> rest = Rest(second.get());
+  EXPECT_EQ(std::vector<std::string>(names.begin() + 1500, names.end()), rest);
+  seekdir(second.get(), place);
+  EXPECT_EQ(rest, Rest(second.get()));
+  rewinddir(second.get());
+  EXPECT_EQ(names, Rest(second.get()));
+}
+
 TEST_F(ListingTest, ARemovedDirectoryListsAsEmptyWhileOpen) {
   ASSERT_SYS(mkdir(Path("d").c_str(), 0755));
   const Fd fd(Path("d"), O_RDONLY | O_DIRECTORY);

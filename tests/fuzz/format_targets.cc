@@ -70,12 +70,6 @@ PlainBlock ReadPlainly(std::string_view bytes) {
   return block;
 }
 
-BlockRef BlockOf(std::string_view bytes) {
-  auto data = std::make_unique<char[]>(bytes.size());  // of exactly this size: a read past the end is seen
-  std::copy(bytes.begin(), bytes.end(), data.get());
-  return std::make_shared<const Block>(std::move(data), bytes.size());
-}
-
 Entry Current(const BlockCursor& cursor) { return {std::string(cursor.key()), std::string(cursor.value())}; }
 
 // Everything a cursor can do on bytes that may be anything: it ends, and any answer or error will do.
@@ -92,7 +86,7 @@ void RunBlock(std::string_view input) {
   const PlainBlock plain = ReadPlainly(input);
   const std::vector<Entry>& entries = plain.entries;
   BlockCursor cursor;
-  cursor.Reset(BlockOf(input));
+  cursor.Reset(Block::Copy(input));
   size_t n = 0;
   for (cursor.SeekToFirst(); cursor.valid() && n < entries.size(); cursor.Next(), ++n) {
     MUST(Current(cursor) == entries[n], "entry " + std::to_string(n) + " is another than its bytes say");
@@ -114,7 +108,7 @@ void RunBlock(std::string_view input) {
     MUST(cursor.valid() && Current(cursor) == entry, "a seek misses its key");
     builder.Add(entry.key, entry.value);
   }
-  cursor.Reset(BlockOf(builder.Finish()));
+  cursor.Reset(Block::Copy(builder.Finish()));
   for (cursor.SeekToFirst(); cursor.valid(); cursor.Next(), ++n) {
     MUST(n < entries.size() && Current(cursor) == entries[n], "rebuilt, another entry");
   }

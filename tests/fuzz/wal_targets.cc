@@ -75,7 +75,7 @@ class PlainReader {
       at += wal::kRecordHeaderBytes + payload.size();
       if (record->type != wal::RecordType::kData) {
         before_ = End{number, at, chain, record->type == wal::RecordType::kSeal, false};
-        return at == bytes.size();  // rule 1
+        return OnlyZeros(bytes.substr(at));  // rule 1
       }
       verdict_.payloads.emplace_back(payload);
     }
@@ -93,9 +93,11 @@ class PlainReader {
       const auto record = RecordAt(number, bytes, behind);
       if (record && record->durable_offset > at) return false;
     }
-    before_ = End{number, at, chain, false, at < bytes.size()};
+    before_ = End{number, at, chain, false, !OnlyZeros(bytes.substr(at))};
     return true;
   }
+
+  static bool OnlyZeros(std::string_view bytes) { return bytes.find_first_not_of('\0') == std::string_view::npos; }
 
   const uint64_t first_;
   std::optional<End> before_;

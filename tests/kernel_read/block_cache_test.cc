@@ -20,10 +20,10 @@ constexpr uint64_t kMiB = 1 << 20;
 
 // A block that knows where it belongs, so that a mixed-up answer shows.
 BlockRef MakeBlock(uint64_t table, uint64_t offset, size_t size = 4096) {
-  auto data = std::make_unique<char[]>(size);
-  std::memcpy(data.get(), &table, sizeof(table));
-  std::memcpy(data.get() + sizeof(table), &offset, sizeof(offset));
-  return std::make_shared<const Block>(std::move(data), size);
+  std::string data(size, '\0');
+  std::memcpy(data.data(), &table, sizeof(table));
+  std::memcpy(data.data() + sizeof(table), &offset, sizeof(offset));
+  return Block::Copy(data);
 }
 
 bool IsBlock(const BlockRef& block, uint64_t table, uint64_t offset) {
@@ -266,6 +266,53 @@ TEST(BlockCache, ManyThreads) {
   EXPECT_EQ(budget.used(), cache.bytes());
   for (uint64_t table = 0; table < 4; ++table) cache.EraseTable(table);
   EXPECT_EQ(budget.used(), 0u);
+}
+
+TEST(BlockCache, PeekBorrowsUntilTheGuardEnds) {
+  MemoryBudget budget(8 * kMiB);
+  BlockCache cache(&budget);
+  cache.Insert(1, 0, MakeBlock(1, 0));
+  const Reclaimer::Guard guard(cache.reclaimer());
+  ASSERT_TRUE(guard);
+  const BlockRef borrowed = cache.Peek(1, 0);
+  ASSERT_TRUE(borrowed);
+  EXPECT_FALSE(cache.Peek(1, 4096));
+  cache.EraseTable(1);
+  EXPECT_FALSE(cache.Peek(1, 0));
+  EXPECT_TRUE(IsBlock(borrowed, 1, 0)) << "evicted, but not freed before the guard ends";
+}
+
+// Readers peek while others insert beyond the budget, so that entries are evicted, tables erased and buckets grown.
+TEST(BlockCache, PeekBesideEverything) {
+  MemoryBudget budget(8 * kMiB);
+  BlockCache cache(&budget);
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> hits{0}, wrong{0};
+  std::vector<std::thread> readers;
+  for (uint64_t seed = 0; seed < 2; ++seed) {
+    readers.emplace_back([&, seed] {
+      std::mt19937_64 random(seed);
+      while (!stop) {
+        const Reclaimer::Guard guard(cache.reclaimer());
+        if (!guard) ++wrong;
+        const uint64_t table = 1 + random() % 4, offset = random() % 2000 * 4096;
+        const BlockRef block = cache.Peek(table, offset);
+        if (!block) continue;
+        ++hits;
+        if (!IsBlock(block, table, offset)) ++wrong;
+      }
+    });
+  }
+  std::mt19937_64 random(7);
+  for (int i = 0; i < 30'000 || hits < 1000; ++i) {
+    const uint64_t table = 1 + random() % 4, offset = random() % 2000 * 4096;
+    if (!cache.Lookup(table, offset)) cache.Insert(table, offset, MakeBlock(table, offset));
+    if (i % 5000 == 4999) cache.EraseTable(1 + random() % 4);
+    ASSERT_LE(budget.used(), budget.limit());
+  }
+  stop = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(wrong, 0u);
 }
 
 }  // namespace

@@ -10,11 +10,14 @@
 namespace tarn::test {
 namespace {
 
-INSTANTIATE_TEST_SUITE_P(
-    Denied, BackendContract,
-    testing::Values(ContractParam{
-        "Seccomp", [] { return std::make_unique<LocalStore>(true, "pread (io_uring: Operation not permitted)"); }}),
-    ContractParamName);
+INSTANTIATE_TEST_SUITE_P(Denied, BackendContract,
+                         testing::Values(ContractParam{"Seccomp",
+                                                       [] {
+                                                         return std::make_unique<LocalStore>(
+                                                             local::LocalOptions{},
+                                                             "pread (io_uring: Operation not permitted)");
+                                                       }}),
+                         ContractParamName);
 
 }  // namespace
 }  // namespace tarn::test

@@ -76,8 +76,42 @@ TEST(LocalDurability, LogAndLockTrace) {
   ASSERT_TRUE((*log)->Append("12345").ok());
   ASSERT_TRUE((*log)->Append("678").ok());
   ASSERT_TRUE((*log)->Sync().ok());
+  trace += s.ops->Take() + "# append beyond the window, sync, close\n";
+  ASSERT_TRUE((*log)->Append(std::string(70'000, 'x')).ok());
+  ASSERT_TRUE((*log)->Sync().ok());
+  log->reset();
+  trace += s.ops->Take() + "# where files cannot be mapped\n";
+  s.ops->RefuseWindows();
+  log = s.backend->features().append->CreateAppend("wal/2");
+  ASSERT_TRUE(log.ok());
+  ASSERT_TRUE((*log)->Append("12345").ok());
+  ASSERT_TRUE((*log)->Append("678").ok());
+  ASSERT_TRUE((*log)->Sync().ok());
+  log->reset();
   trace += s.ops->Take();
   EXPECT_EQ(GoldenMismatch("local_log.txt", trace), "");
+}
+
+// Any refusal of a window, at the first and at a later one: plain writes go on where it ended.
+TEST(LocalDurability, LogWithoutAWindowIsWritten) {
+  for (const uint64_t refused : {6, 7}) {
+    Rig s;
+    s.ops->FailAt(refused, ENOSPC);
+    auto log = s.backend->features().append->CreateAppend("wal/1");
+    ASSERT_TRUE(log.ok());
+    std::string bytes(70'000, 'x');
+    bytes[65'535] = 'y';
+    ASSERT_TRUE((*log)->Append(bytes).ok());
+    ASSERT_TRUE((*log)->Append("end").ok());
+    const std::string trace = s.ops->Take();
+    EXPECT_NE(trace.find(" -> fails\nwrite wal/1 "), std::string::npos) << trace;
+    log->reset();
+    auto reader = s.backend->Open("wal/1");
+    ASSERT_TRUE(reader.ok());
+    std::string read((*reader)->size(), '\0');
+    ASSERT_TRUE((*reader)->Read(0, read).ok());
+    EXPECT_TRUE(read == bytes + "end");
+  }
 }
 
 TEST(LocalDurability, OpenTrace) {
@@ -119,9 +153,10 @@ TEST(LocalDurability, EachFailingCallOfABlobIsReported) {
 }
 
 TEST(LocalDurability, EachFailingCallOfALogIsReportedAndPoisons) {
-  constexpr uint64_t kCalls = 7;  // see local_log.txt
+  constexpr uint64_t kCalls = 7;  // see the end of local_log.txt, and three for the directory
   for (uint64_t n = 1; n <= kCalls; ++n) {
     Rig s;
+    s.ops->RefuseWindows();
     s.ops->FailAt(n, EIO);
     auto log = s.backend->features().append->CreateAppend("wal/1");
     Status first = log.status();

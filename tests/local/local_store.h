@@ -11,9 +11,9 @@ namespace tarn::test {
 
 class LocalStore final : public ContractStore {
  public:
-  LocalStore(bool allow_io_uring, std::string engine) : allow_io_uring_(allow_io_uring), engine_(std::move(engine)) {}
+  LocalStore(local::LocalOptions options, std::string engine) : options_(options), engine_(std::move(engine)) {}
   std::shared_ptr<Backend> Open() override {
-    auto backend = local::OpenLocal(directory_.path(), {.allow_io_uring = allow_io_uring_});
+    auto backend = local::OpenLocal(directory_.path(), options_);
     EXPECT_TRUE(backend.ok()) << backend.status().ToString();
     if (!backend.ok()) return nullptr;
     EXPECT_EQ((*backend)->info().read_engine, engine_) << "this run tests another rung than its name says";
@@ -21,7 +21,7 @@ class LocalStore final : public ContractStore {
   }
 
  private:
-  const bool allow_io_uring_;
+  const local::LocalOptions options_;
   const std::string engine_;
   const TempDirectory directory_;
 };

@@ -30,6 +30,8 @@ class RecordingFileOps final : public local::FileOps {
   void RefuseRename(int error) { rename_error_ = error; }
   // From now on a write or read moves at most so many bytes.
   void SetMaxTransfer(size_t bytes) { max_transfer_ = bytes; }
+  // From now on files cannot be mapped, as on most filesystems.
+  void RefuseWindows() { windows_ = false; }
   uint64_t calls() const { return calls_; }
   std::string Take() {
     std::string text;
@@ -58,6 +60,22 @@ class RecordingFileOps final : public local::FileOps {
   int Fdatasync(int fd) override {
     if (const int e = Enter("fdatasync " + names_[fd])) return e;
     return real_->Fdatasync(fd);
+  }
+  // A window of memory whose stores are written, so that what is recorded does not depend on the filesystem.
+  int MapWindow(int fd, uint64_t offset, size_t n, local::Window* out) override {
+    if (!windows_) return -EOPNOTSUPP;
+    if (const int e = Enter("map " + names_[fd] + " " + std::to_string(n))) return e;
+    *out = {new char[n], offset, n};
+    return 0;
+  }
+  void UnmapWindow(const local::Window& window) override { delete[] window.at; }
+  int Store(int fd, const local::Window&, const char* bytes, size_t n, uint64_t offset) override {
+    lines_.push_back("store " + names_[fd] + " " + std::to_string(n));
+    return real_->Write(fd, bytes, n, offset) == static_cast<ssize_t>(n) ? 0 : -EIO;
+  }
+  int Truncate(int fd, uint64_t size) override {
+    if (const int e = Enter("truncate " + names_[fd] + " " + std::to_string(size))) return e;
+    return real_->Truncate(fd, size);
   }
   int TryFlock(int fd) override {
     if (const int e = Enter("flock " + names_[fd])) return e;
@@ -129,6 +147,7 @@ class RecordingFileOps final : public local::FileOps {
   std::map<int, std::string> names_;
   uint64_t calls_ = 0, fail_at_ = 0;
   int error_ = 0, rename_error_ = 0;
+  bool windows_ = true;
   size_t max_transfer_ = SIZE_MAX;
 };
 

@@ -35,7 +35,8 @@ struct Fifo {
     fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
     EXPECT_GE(fd, 0);
     const auto ops = local::PosixFileOps();
-    reader = std::make_unique<local::FileReader>(ops.get(), open(path.c_str(), O_RDONLY | O_CLOEXEC), path, 1 << 20);
+    reader = std::make_unique<local::FileReader>(ops.get(), open(path.c_str(), O_RDONLY | O_CLOEXEC), false, path,
+                                                 1 << 20);
   }
   ~Fifo() { close(fd); }
   void Feed(std::string_view bytes) {
@@ -92,7 +93,7 @@ TEST(UringQueue, BadDescriptorIsAnErrorOfItsReadAlone) {
   auto good = (*backend)->Open("x");
   const auto ops = local::PosixFileOps();
   // A directory can be opened and not be read.
-  local::FileReader bad(ops.get(), open(temp.path().c_str(), O_RDONLY | O_CLOEXEC), temp.path(), 100);
+  local::FileReader bad(ops.get(), open(temp.path().c_str(), O_RDONLY | O_CLOEXEC), false, temp.path(), 100);
   const auto queue = local::NewUringQueue();
   char out[10];
   ReadRequest requests[2] = {{&bad, 0, std::span(out, 5), Status::Ok()},

@@ -47,6 +47,14 @@ class CarelessOps final : public local::FileOps {
     const int result = ops_->Fdatasync(fd);
     return result < 0 && lapse_ == Lapse::kRetriesFdatasync ? ops_->Fdatasync(fd) : result;
   }
+  int MapWindow(int fd, uint64_t offset, size_t n, local::Window* out) override {
+    return ops_->MapWindow(fd, offset, n, out);
+  }
+  void UnmapWindow(const local::Window& window) override { ops_->UnmapWindow(window); }
+  int Store(int fd, const local::Window& window, const char* bytes, size_t n, uint64_t offset) override {
+    return ops_->Store(fd, window, bytes, n, offset);
+  }
+  int Truncate(int fd, uint64_t size) override { return ops_->Truncate(fd, size); }
   int TryFlock(int fd) override { return ops_->TryFlock(fd); }
   int StatFd(int fd, local::FileStat* out) override { return ops_->StatFd(fd, out); }
   int Stat(const std::string& path, local::FileStat* out) override { return ops_->Stat(path, out); }

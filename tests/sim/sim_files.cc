@@ -24,6 +24,8 @@ enum class Call : uint8_t {
   kRead,
   kWrite,
   kSync,
+  kMap,
+  kTruncate,
   kFlock,
   kStatFd,
   kStat,
@@ -107,6 +109,10 @@ class SimFiles::Process final : public local::FileOps {
   ssize_t Read(int fd, char* out, size_t n, uint64_t offset) override;
   ssize_t Write(int fd, const char* bytes, size_t n, uint64_t offset) override;
   int Fdatasync(int fd) override;
+  int MapWindow(int fd, uint64_t offset, size_t n, local::Window* out) override;
+  void UnmapWindow(const local::Window&) override {}
+  int Store(int fd, const local::Window&, const char* bytes, size_t n, uint64_t offset) override;
+  int Truncate(int fd, uint64_t size) override;
   int TryFlock(int fd) override {
     if (!Alive()) return -EIO;
     Descriptor& open = At(fd);
@@ -202,6 +208,7 @@ class SimFiles::Process final : public local::FileOps {
   }
 
   int Create(Call call, const std::string& path);
+  void Overwrite(SimNode* node, const char* bytes, size_t n, uint64_t offset);
   // The directory of a path, or null with *error set.
   SimNodeRef Parent(std::string_view path, int* error) const {
     SimNodeRef parent = m().Find(ParentPart(path), error);
@@ -243,7 +250,7 @@ Fault SimFiles::Process::Draw(Call call, bool can_be_short) {
   }
   if (hits(rates.io_after)) return changes ? Met(Fault::kErrorAfter, "io after the effect") : Fault::kNone;
   if (hits(rates.no_space)) {
-    const bool grows = call == Call::kWrite || call == Call::kCreate || call == Call::kMkdir;
+    const bool grows = call == Call::kWrite || call == Call::kMap || call == Call::kCreate || call == Call::kMkdir;
     return grows ? Met(Fault::kNoSpace, "no space") : Fault::kNone;
   }
   if (hits(rates.short_transfer) && can_be_short) return Met(Fault::kShort, "short transfer");
@@ -273,16 +280,53 @@ ssize_t SimFiles::Process::Write(int fd, const char* bytes, size_t n, uint64_t o
   size_t moved = fault == Fault::kShort ? 1 + m().random.Below(n - 1) : n;
   // A cut in the middle: the part is drawn from what led here.
   if (stops) moved = node.quiet ? 0 : m().digest % (n + 1);
-  UnsyncedWrite write{.offset = offset, .length = moved, .old_size = node.bytes.size(), .overwritten = {}};
-  if (offset < node.bytes.size()) write.overwritten = node.bytes.substr(offset, moved);
-  if (moved > 0) {
-    if (node.bytes.size() < offset) node.bytes.resize(offset);
-    node.bytes.replace(offset, moved, bytes, moved);
-    node.unsynced.push_back(std::move(write));
-  }
+  Overwrite(&node, bytes, moved, offset);
   m().Mix(static_cast<uint64_t>(Call::kWrite) | node.number << 8);
   if (!node.quiet) m().Mix(offset << 32 ^ moved);
   return stops || fault == Fault::kErrorAfter ? -EIO : static_cast<ssize_t>(moved);
+}
+
+void SimFiles::Process::Overwrite(SimNode* node, const char* bytes, size_t n, uint64_t offset) {
+  if (n == 0) return;
+  UnsyncedWrite write{.offset = offset, .length = n, .old_size = node->bytes.size(), .overwritten = {}};
+  if (offset < node->bytes.size()) write.overwritten = node->bytes.substr(offset, n);
+  if (node->bytes.size() < offset) node->bytes.resize(offset);
+  node->bytes.replace(offset, n, bytes, n);
+  node->unsynced.push_back(std::move(write));
+}
+
+// The growth is a write of nothing, so that a crash undoes it.
+int SimFiles::Process::MapWindow(int fd, uint64_t offset, size_t n, local::Window* out) {
+  if (!m().windows) return -EOPNOTSUPP;
+  SimNode& node = *At(fd).node;
+  if (const int e = Begin(Call::kMap, true)) return e;
+  node.unsynced.push_back({.offset = offset, .length = 0, .old_size = node.bytes.size(), .overwritten = {}});
+  node.bytes.resize(std::max(node.bytes.size(), offset + n));
+  *out = {node.bytes.data(), offset, n};  // told apart from no window; Store goes by the offset
+  return End(Call::kMap, node, 0);
+}
+
+int SimFiles::Process::Store(int fd, const local::Window&, const char* bytes, size_t n, uint64_t offset) {
+  if (!Alive()) return -EIO;
+  SimNode& node = *At(fd).node;
+  const bool stops = Stops();
+  const size_t moved = stops ? m().digest % (n + 1) : n;
+  Overwrite(&node, bytes, moved, offset);
+  m().Mix(static_cast<uint64_t>(Call::kWrite) | node.number << 8);
+  m().Mix(offset << 32 ^ moved);
+  return stops ? -EIO : 0;
+}
+
+// Until a sync a crash may undo it.
+int SimFiles::Process::Truncate(int fd, uint64_t size) {
+  SimNode& node = *At(fd).node;
+  if (const int e = Begin(Call::kTruncate, true)) return e;
+  if (size < node.bytes.size()) {
+    node.unsynced.push_back(
+        {.offset = size, .length = 0, .old_size = node.bytes.size(), .overwritten = node.bytes.substr(size)});
+    node.bytes.resize(size);
+  }
+  return End(Call::kTruncate, node, 0);
 }
 
 int SimFiles::Process::Fdatasync(int fd) {
@@ -433,6 +477,8 @@ void SimFiles::SetFaults(uint64_t seed, const FaultRates& rates) {
   machine_->random = SeededRandom(seed);
   machine_->rates = rates;
 }
+
+void SimFiles::SetWindows(bool windows) { machine_->windows = windows; }
 
 void SimFiles::SetQuiet(bool quiet) { machine_->is_quiet = quiet; }
 

@@ -58,6 +58,9 @@ class SimFiles {
   uint64_t effects() const;  // so far
 
   void SetFaults(uint64_t seed, const FaultRates& rates);
+  // Whether files can be mapped for writing; they can until this is called. A store into a window is a write that
+  // meets no fault but the stop of the machine.
+  void SetWindows(bool windows);
   // While quiet: no faults, nothing is counted, and what CrashAfter stopped answers.
   void SetQuiet(bool quiet);
   // Damages bytes that were synced, see rot.h. Damage::name is the path below root.

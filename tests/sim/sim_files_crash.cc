@@ -117,7 +117,8 @@ struct SimFiles::Settler {
       RedoSectors(file, data, random);
       if (profile == FileCrash::kPosix) {
         const uint64_t least = std::max(durable_size, SyncedEnd(*file));
-        file->bytes.resize(random.OneIn(2) ? full_size : least + random.Below(full_size - least + 1));
+        const uint64_t most = std::max(full_size, least);  // it may have been cut short
+        file->bytes.resize(random.OneIn(2) ? full_size : least + random.Below(most - least + 1));
       }
     }
     file->unsynced.clear();

@@ -20,9 +20,9 @@ using SimNodeRef = std::shared_ptr<SimNode>;
 
 struct UnsyncedWrite {
   enum class State : uint8_t { kDirty, kSynced, kDropped } state = State::kDirty;
-  uint64_t offset = 0, length = 0;
-  uint64_t old_size = 0;    // of the file
-  std::string overwritten;  // what was there before, as far as the file reached
+  uint64_t offset = 0, length = 0;  // of length 0: the file grew or shrank
+  uint64_t old_size = 0;            // of the file
+  std::string overwritten;          // what was there before, as far as the file reached
 };
 
 struct NameChange {
@@ -65,7 +65,7 @@ struct SimFiles::Machine {
   uint64_t epoch = 0;                            // raised by each crash; a process of an older one is dead
   uint64_t digest = 0, effects = 0;
   uint64_t stop_in = 0;  // effects until the machine stops, 0: never
-  bool stopped = false, is_quiet = false;
+  bool stopped = false, is_quiet = false, windows = true;
   FaultRates rates;
   SeededRandom random{0};
   std::map<std::string, uint64_t> faults;

@@ -135,12 +135,17 @@ TEST_F(WalDamageTest, TruncationOfASealedSegmentWithASuccessorIsCorruption) {
 TEST_F(WalDamageTest, BytesBehindTheEnd) {
   WriteSealed();
   const std::string good = BytesOf(2);
-  SetBytes(2, good + '\0');
+  SetBytes(2, good + std::string(5000, '\0') + 'x');
   ExpectCorruption(Replay().status, 2, good.size());
+  SetBytes(2, good + std::string(5000, '\0'));  // space that was taken ahead
+  ASSERT_TRUE(Replay().status.ok());
   disk_ = std::make_shared<test::MemBackend>();
   payloads_.clear();
   WriteUnsealed();
-  SetBytes(1, BytesOf(1) + std::string(5000, '\0'));  // a file system that grew the file before the bytes came
+  const std::string unsealed = BytesOf(1);
+  SetBytes(1, unsealed + std::string(5000, '\0'));
+  ExpectPayloads(Replay(), 5, false);
+  SetBytes(1, unsealed + std::string(5000, '\0') + 'x');
   ExpectPayloads(Replay(), 5, true);
 }
 

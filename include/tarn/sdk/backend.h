@@ -93,7 +93,8 @@ class ReadQueue {
   virtual std::vector<ReadRequest*> Wait() = 0;
 };
 
-// A growing file for write-ahead logs. Unlike a blob it is visible from its creation.
+// A growing file for write-ahead logs. Unlike a blob it is visible from its creation. Whoever reads it while it is
+// open, or after its writer died, may find zeros behind what was appended: space that was taken ahead.
 class AppendFile {
  public:
   virtual ~AppendFile() = default;
