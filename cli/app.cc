@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "base/edit_distance.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
 
@@ -71,21 +72,6 @@ const std::vector<Verb::OptionText>& CommonOptions() {
 
 void AppendOptions(std::string* out, const std::vector<Verb::OptionText>& options) {
   for (const auto& option : options) *out += fmt::format("  {:<26} {}\n", OptionColumn(option), option.help);
-}
-
-size_t EditDistance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t up = row[j];
-      row[j] = std::min({up + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0u : 1u)});
-      diagonal = up;
-    }
-  }
-  return row[b.size()];
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "bench/engines/adapter.h"
+#include "bench/engines/leveldb_cursor.h"
 
 namespace tarn::bench {
 namespace {
@@ -29,7 +30,6 @@ void Must(const leveldb::Status& status) {
   if (!status.ok()) Die("leveldb: " + status.ToString());
 }
 leveldb::Slice ToSlice(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view View(const leveldb::Slice& slice) { return {slice.data(), slice.size()}; }
 
 // Whether a level is over its limit, from the property leveldb.sstables: "--- level 2 ---", then for each table
 // " 17:2097152['first' .. 'last']", with keys escaped so that none holds a newline.
@@ -56,26 +56,6 @@ bool CompactionIsDue(std::string_view tables) {
   }
   return false;
 }
-
-class LeveldbCursor final : public Cursor {
- public:
-  explicit LeveldbCursor(leveldb::Iterator* it) : it_(it) {}
-  void Seek(std::string_view key) override { it_->Seek(ToSlice(key)), Check(); }
-  void SeekToFirst() override { it_->SeekToFirst(), Check(); }
-  void SeekToLast() override { it_->SeekToLast(), Check(); }
-  void Next() override { it_->Next(), Check(); }
-  void Prev() override { it_->Prev(), Check(); }
-  bool valid() const override { return it_->Valid(); }
-  std::pair<std::string_view, std::string_view> Entry() const override {
-    return {View(it_->key()), View(it_->value())};
-  }
-
- private:
-  void Check() const {
-    if (!it_->Valid()) Must(it_->status());
-  }
-  const std::unique_ptr<leveldb::Iterator> it_;
-};
 
 class LeveldbEngine final : public Engine {
  public:
@@ -112,7 +92,10 @@ class LeveldbEngine final : public Engine {
                 std::span<bool> found) override {
     for (size_t i = 0; i < keys.size(); ++i) found[i] = Get(keys[i], &values[i]);
   }
-  std::unique_ptr<Cursor> NewCursor() override { return std::make_unique<LeveldbCursor>(db_->NewIterator(read_)); }
+  std::unique_ptr<Cursor> NewCursor() override {
+    return std::make_unique<LeveldbCursor<leveldb::Iterator, leveldb::Slice, decltype(&Must)>>(
+        db_->NewIterator(read_), &Must);
+  }
 
   // LevelDB offers nothing to wait on, but CompactRange goes through its one background thread: when it returns, what
   // ran before has ended. Over a range that holds no key it flushes the memtable and merges nothing. A compaction may

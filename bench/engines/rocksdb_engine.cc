@@ -14,6 +14,7 @@
 #include <algorithm>
 
 #include "bench/engines/adapter.h"
+#include "bench/engines/leveldb_cursor.h"
 
 namespace tarn::bench {
 namespace {
@@ -26,7 +27,6 @@ void Must(const rocksdb::Status& status) {
   if (!status.ok()) Die("rocksdb: " + status.ToString());
 }
 rocksdb::Slice ToSlice(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view View(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
 rocksdb::BlockBasedTableOptions TableOptionsOf(const EngineConfig& config) {
   rocksdb::BlockBasedTableOptions table;
@@ -72,26 +72,6 @@ rocksdb::Options OptionsOf(const EngineConfig& config, const rocksdb::BlockBased
   return options;
 }
 
-class RocksdbCursor final : public Cursor {
- public:
-  explicit RocksdbCursor(rocksdb::Iterator* it) : it_(it) {}
-  void Seek(std::string_view key) override { it_->Seek(ToSlice(key)), Check(); }
-  void SeekToFirst() override { it_->SeekToFirst(), Check(); }
-  void SeekToLast() override { it_->SeekToLast(), Check(); }
-  void Next() override { it_->Next(), Check(); }
-  void Prev() override { it_->Prev(), Check(); }
-  bool valid() const override { return it_->Valid(); }
-  std::pair<std::string_view, std::string_view> Entry() const override {
-    return {View(it_->key()), View(it_->value())};
-  }
-
- private:
-  void Check() const {
-    if (!it_->Valid()) Must(it_->status());
-  }
-  const std::unique_ptr<rocksdb::Iterator> it_;
-};
-
 class RocksdbEngine final : public Engine {
  public:
   explicit RocksdbEngine(const EngineConfig& config)
@@ -132,7 +112,10 @@ class RocksdbEngine final : public Engine {
     }
   }
 
-  std::unique_ptr<Cursor> NewCursor() override { return std::make_unique<RocksdbCursor>(db_->NewIterator(read_)); }
+  std::unique_ptr<Cursor> NewCursor() override {
+    return std::make_unique<LeveldbCursor<rocksdb::Iterator, rocksdb::Slice, decltype(&Must)>>(
+        db_->NewIterator(read_), &Must);
+  }
 
   // 7.8 has no public call that waits for compactions. Twice idle, because one may be scheduled between two looks.
   void Settle() override {
