@@ -45,6 +45,27 @@ const char* ReadLengths(const char* p, const char* limit, uint32_t* shared, uint
   return needed > static_cast<uint64_t>(limit - p) ? nullptr : p;
 }
 
+// The first and the last kBytes of n, which overlap unless n is twice as much.
+template <size_t kBytes>
+void CopyEnds(char* to, const char* from, size_t n) {
+  char first[kBytes], last[kBytes];
+  std::memcpy(first, from, kBytes);
+  std::memcpy(last, from + n - kBytes, kBytes);
+  std::memcpy(to, first, kBytes);
+  std::memcpy(to + n - kBytes, last, kBytes);
+}
+
+// memcpy. Nearly every suffix is a trailer and some bytes more, and a call costs as much as all else about an entry.
+void CopySuffix(char* to, const char* from, size_t n) {
+  if (n < 8 || n > 32) {
+    std::memcpy(to, from, n);
+  } else if (n <= 16) {
+    CopyEnds<8>(to, from, n);
+  } else {
+    CopyEnds<16>(to, from, n);
+  }
+}
+
 }  // namespace
 
 BlockRef Block::Make(size_t size, char** bytes) {
@@ -163,8 +184,9 @@ bool BlockCursor::ParseAt(uint32_t offset) {
     Fail("its key shares more than the key before it has, or is shorter than a trailer");
     return false;
   }
-  key_.resize(shared);
-  key_.append(p, unshared);
+  const size_t key_bytes = static_cast<size_t>(shared) + unshared;
+  if (key_.size() != key_bytes) key_.resize(key_bytes);
+  CopySuffix(key_.data() + shared, p, unshared);
   next_ = static_cast<uint32_t>(p + unshared + value_bytes - data_.data());
   SetEntry(key_, {p + unshared, value_bytes});
   return true;
