@@ -53,6 +53,18 @@ class MendTest : public LakeFixture {
     ASSERT_GT(rows_.size(), 30u);
   }
 
+  // For each of so many seeds: other rows, few or nearly all of them.
+  void MendWithoutMany(uint64_t seeds) {
+    for (uint64_t seed = 1; seed <= seeds; ++seed) {
+      test::SeededRandom random(seed);
+      std::vector<const Row*> lost;
+      for (const Row& row : rows_) {
+        if (random.OneIn(1 + seed % 6)) lost.push_back(&row);
+      }
+      MendWithout(lost, "seed " + std::to_string(seed));
+      if (HasFailure()) return;
+    }
+  }
   // Takes these rows away, mends, and opens the lake. What was told is in told_.
   void MendWithout(const std::vector<const Row*>& rows, const std::string& what) {
     MendAfter(
@@ -134,17 +146,7 @@ TEST_F(MendTest, AnySingleRow) {
   }
 }
 
-TEST_F(MendTest, ManyRowsAtOnce) {
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
-    test::SeededRandom random(seed);
-    std::vector<const Row*> lost;
-    for (const Row& row : rows_) {
-      if (random.OneIn(1 + seed % 6)) lost.push_back(&row);
-    }
-    MendWithout(lost, "seed " + std::to_string(seed));
-    if (HasFailure()) return;
-  }
-}
+TEST_F(MendTest, ManyRowsAtOnce) { MendWithoutMany(60); }
 
 TEST_F(MendTest, LostContentReadsAsZerosAndIsToldWithItsRange) {
   const Row& extent = RowOf("extents", ExtentKey(large_, 1));
@@ -323,17 +325,7 @@ TEST_F(MendCrashedTest, AnySingleRow) {
   }
 }
 
-TEST_F(MendCrashedTest, ManyRowsAtOnce) {
-  for (uint64_t seed = 1; seed <= 40; ++seed) {
-    test::SeededRandom random(seed);
-    std::vector<const Row*> lost;
-    for (const Row& row : rows_) {
-      if (random.OneIn(1 + seed % 6)) lost.push_back(&row);
-    }
-    MendWithout(lost, "seed " + std::to_string(seed));
-    if (HasFailure()) return;
-  }
-}
+TEST_F(MendCrashedTest, ManyRowsAtOnce) { MendWithoutMany(40); }
 
 // The first byte of a row in meta says what it is; a kind that we do not know may be a newer tarn's, and stays.
 TEST_F(MendCrashedTest, AnyRowOutOfPlace) {
