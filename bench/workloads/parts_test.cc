@@ -7,11 +7,13 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "bench/workloads/chance.h"
 #include "bench/workloads/data.h"
@@ -297,14 +299,13 @@ TEST(Json, MistakesAreOneLine) {
   EXPECT_EXIT(ResultFromJson(R"({"ops_over_time":["x"]})"), ExitedWithCode(1), "^tarn-bench: result: [^\n]*\n$");
 }
 
-// ------------------------------------------------------------------------------------------------------------- the
-// kernel
+// --------------------------------------------------------------------------------------------------------------
+// what is asked from the kernel
 
 class Usage : public ::testing::Test {
  protected:
   void SetUp() override {
-    dir_ = std::filesystem::current_path() / "workloads_usage";
-    std::filesystem::remove_all(dir_);
+    dir_ = std::filesystem::current_path() / ("workloads_usage." + std::to_string(::getpid()));
     std::filesystem::create_directories(dir_ / "below");
   }
   void TearDown() override { std::filesystem::remove_all(dir_); }
@@ -319,6 +320,17 @@ class Usage : public ::testing::Test {
     constexpr long kTmpfs = 0x01021994;
     struct statfs fs {};
     return ::statfs(dir_.c_str(), &fs) == 0 && fs.f_type != kTmpfs;
+  }
+  // Of a file of 1 MiB.
+  static int64_t PagesInMemory(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDONLY);
+    void* const at = ::mmap(nullptr, 1 << 20, PROT_READ, MAP_SHARED, fd, 0);
+    EXPECT_NE(at, MAP_FAILED);
+    std::vector<unsigned char> resident(256);
+    EXPECT_EQ(::mincore(at, 1 << 20, resident.data()), 0);
+    ::munmap(at, 1 << 20);
+    ::close(fd);
+    return std::count_if(resident.begin(), resident.end(), [](unsigned char page) { return (page & 1) != 0; });
   }
   std::filesystem::path dir_;
 };
@@ -340,17 +352,19 @@ TEST_F(Usage, DiskBytesAreThoseOfAllFilesBelow) {
 }
 
 TEST_F(Usage, DroppedPagesAreNotInMemory) {
-  if (!OnDevice()) GTEST_SKIP() << "tmpfs is memory";
+  const std::string file = dir_ / "below/file", unread = dir_ / "unread";
+  std::ofstream(unread).close();
+  std::filesystem::resize_file(unread, 1 << 20);
+  if (PagesInMemory(unread) != 0) GTEST_SKIP() << "this filesystem, or this kernel, does not say which pages are in memory";
   WriteMiB();
-  DropPageCache(dir_);
-  const int fd = ::open((dir_ / "below/file").c_str(), O_RDONLY);
-  void* const at = ::mmap(nullptr, 1 << 20, PROT_READ, MAP_SHARED, fd, 0);
-  ASSERT_NE(at, MAP_FAILED);
-  std::vector<unsigned char> resident(256);
-  ASSERT_EQ(::mincore(at, 1 << 20, resident.data()), 0);
-  EXPECT_THAT(resident, ::testing::Each(0));
-  ::munmap(at, 1 << 20);
-  ::close(fd);
+  EXPECT_GT(PagesInMemory(file), 0);
+  // A page that the kernel itself holds just then (it moves, merges and ages pages in the background) stays, so one call
+  // may leave some. A cold run does not notice a few; a call that drops nothing leaves all, however often it is made.
+  for (int i = 0; i < 200 && PagesInMemory(file) != 0; ++i) {
+    DropPageCache(dir_);
+    std::this_thread::sleep_for(std::chrono::milliseconds(i));
+  }
+  EXPECT_EQ(PagesInMemory(file), 0);
 }
 
 TEST_F(Usage, ProcessorAndMemoryOnlyGrow) {
