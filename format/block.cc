@@ -19,29 +19,31 @@
 namespace tarn {
 namespace {
 
-size_t SharedPrefix(std::string_view a, std::string_view b) {
-  const size_t limit = std::min(a.size(), b.size());
-  size_t n = 0;
-  while (n < limit && a[n] == b[n]) ++n;
-  return n;
+// The lengths before an entry.
+struct Lengths {
+  uint32_t shared, unshared, value_bytes;
+};
+
+const char* ReadLongLengths(const char* p, const char* limit, Lengths* out) {
+  std::string_view in(p, static_cast<size_t>(limit - p));
+  if (!GetVarint32(&in, &out->shared) || !GetVarint32(&in, &out->unshared) || !GetVarint32(&in, &out->value_bytes)) {
+    return nullptr;
+  }
+  return in.data();
 }
 
-// Reads the three lengths of the entry at `p` and returns where its key suffix starts; null when the entry
-// does not fit before `limit`.
-const char* ReadLengths(const char* p, const char* limit, uint32_t* shared, uint32_t* unshared,
-                        uint32_t* value_bytes) {
+// Reads the lengths of the entry at `p` and returns where its key suffix starts; null when the entry does not fit
+// before `limit`. Inline: it is a good part of the work of passing an entry.
+[[gnu::always_inline]] inline const char* ReadLengths(const char* p, const char* limit, Lengths* out) {
   if (limit - p < 3) return nullptr;
-  *shared = static_cast<unsigned char>(p[0]);
-  *unshared = static_cast<unsigned char>(p[1]);
-  *value_bytes = static_cast<unsigned char>(p[2]);
-  if ((*shared | *unshared | *value_bytes) < 0x80) {
+  *out = {static_cast<unsigned char>(p[0]), static_cast<unsigned char>(p[1]), static_cast<unsigned char>(p[2])};
+  if ((out->shared | out->unshared | out->value_bytes) < 0x80) {
     p += 3;  // nearly every entry: three one-byte varints
   } else {
-    std::string_view in(p, static_cast<size_t>(limit - p));
-    if (!GetVarint32(&in, shared) || !GetVarint32(&in, unshared) || !GetVarint32(&in, value_bytes)) return nullptr;
-    p = in.data();
+    p = ReadLongLengths(p, limit, out);
+    if (p == nullptr) return nullptr;
   }
-  const uint64_t needed = static_cast<uint64_t>(*unshared) + *value_bytes;
+  const uint64_t needed = static_cast<uint64_t>(out->unshared) + out->value_bytes;
   return needed > static_cast<uint64_t>(limit - p) ? nullptr : p;
 }
 
@@ -65,6 +67,19 @@ void CopySuffix(char* to, const char* from, size_t n) {
     CopyEnds<16>(to, from, n);
   }
 }
+
+// Whether a key is before the target, whose first `shared` bytes it has, and then `suffix`; `matched` bytes of both
+// user keys are the same.
+bool IsBefore(std::string_view target, size_t matched, std::string_view suffix, size_t shared) {
+  const size_t user_bytes = shared + suffix.size() - kTrailerBytes, wanted = target.size() - kTrailerBytes;
+  if (matched < std::min(user_bytes, wanted)) {
+    return static_cast<unsigned char>(suffix[matched - shared]) < static_cast<unsigned char>(target[matched]);
+  }
+  return user_bytes != wanted ? user_bytes < wanted : TrailerOf(suffix) > TrailerOf(target);
+}
+
+// How far ahead of a walk over entries memory is fetched. Never looked at, so it may lie behind the block.
+constexpr size_t kPrefetchBytes = 256;
 
 }  // namespace
 
@@ -96,7 +111,7 @@ void BlockBuilder::Add(std::string_view key, std::string_view value) {
     PutFixed32(&restarts_, static_cast<uint32_t>(buffer_.size()));
     since_restart_ = 0;
   } else {
-    shared = SharedPrefix(last_key_, key);
+    shared = SharedBytes(last_key_.data(), key.data(), std::min(last_key_.size(), key.size()));
   }
   PutVarint(&buffer_, shared);
   PutVarint(&buffer_, key.size() - shared);
@@ -134,11 +149,24 @@ void BlockCursor::Reset(BlockRef block) {
   SetError(Status());
   if (!block_) return;
   const std::string_view bytes = block_->bytes();
-  if (bytes.size() < 4 || bytes.size() > UINT32_MAX) return;
+  restart_count_ = RestartCount(bytes);
+  if (restart_count_ > 0) data_ = bytes.substr(0, bytes.size() - 4 - static_cast<size_t>(restart_count_) * 4);
+}
+
+// 0 when there is none, or the array does not fit.
+uint32_t BlockCursor::RestartCount(std::string_view bytes) {
+  if (bytes.size() < 4 || bytes.size() > UINT32_MAX) return 0;
   const uint32_t count = DecodeFixed32(bytes.data() + bytes.size() - 4);
-  if (count > (bytes.size() - 4) / 4) return;
-  restart_count_ = count;
-  data_ = bytes.substr(0, bytes.size() - 4 - static_cast<size_t>(count) * 4);
+  return count <= (bytes.size() - 4) / 4 ? count : 0;
+}
+
+void BlockCursor::Prefetch(const Block& block) {
+  const std::string_view bytes = block.bytes();
+  const uint32_t count = RestartCount(bytes);
+  if (count == 0) return;
+  const char* const restarts = bytes.data() + bytes.size() - 4 - static_cast<size_t>(count) * 4;
+  const uint32_t offset = DecodeFixed32(restarts + static_cast<size_t>(count / 2) * 4);
+  if (offset < bytes.size()) __builtin_prefetch(bytes.data() + offset);
 }
 
 void BlockCursor::Fail(std::string what) {
@@ -172,23 +200,23 @@ Status BlockCursor::CheckRestarts() {
 
 bool BlockCursor::ParseAt(uint32_t offset) {
   current_ = offset;
-  uint32_t shared, unshared, value_bytes;
+  Lengths entry;
   const char* const limit = data_.data() + data_.size();
-  const char* p =
-      offset < data_.size() ? ReadLengths(data_.data() + offset, limit, &shared, &unshared, &value_bytes) : nullptr;
+  const char* const p = offset < data_.size() ? ReadLengths(data_.data() + offset, limit, &entry) : nullptr;
   if (p == nullptr) {
     Fail("it does not fit in the block");
     return false;
   }
-  if (shared > key_.size() || static_cast<uint64_t>(shared) + unshared < kTrailerBytes) {
+  const size_t key_bytes = static_cast<size_t>(entry.shared) + entry.unshared;
+  if (entry.shared > key_.size() || key_bytes < kTrailerBytes) {
     Fail("its key shares more than the key before it has, or is shorter than a trailer");
     return false;
   }
-  const size_t key_bytes = static_cast<size_t>(shared) + unshared;
   if (key_.size() != key_bytes) key_.resize(key_bytes);
-  CopySuffix(key_.data() + shared, p, unshared);
-  next_ = static_cast<uint32_t>(p + unshared + value_bytes - data_.data());
-  SetEntry(key_, {p + unshared, value_bytes});
+  CopySuffix(key_.data() + entry.shared, p, entry.unshared);
+  const char* const value = p + entry.unshared;
+  next_ = static_cast<uint32_t>(value + entry.value_bytes - data_.data());
+  SetEntry(key_, {value, entry.value_bytes});
   return true;
 }
 
@@ -199,10 +227,10 @@ uint32_t BlockCursor::RestartOffset(uint32_t index) const {
 bool BlockCursor::RestartKey(uint32_t index, std::string_view* key) const {
   const uint32_t offset = RestartOffset(index);
   if (offset >= data_.size()) return false;
-  uint32_t shared, unshared, value_bytes;
-  const char* p = ReadLengths(data_.data() + offset, data_.data() + data_.size(), &shared, &unshared, &value_bytes);
-  if (p == nullptr || shared != 0 || unshared < kTrailerBytes) return false;
-  *key = {p, unshared};
+  Lengths entry;
+  const char* const p = ReadLengths(data_.data() + offset, data_.data() + data_.size(), &entry);
+  if (p == nullptr || entry.shared != 0 || entry.unshared < kTrailerBytes) return false;
+  *key = {p, entry.unshared};
   return true;
 }
 
@@ -242,12 +270,63 @@ void BlockCursor::Seek(std::string_view target) {
       right = middle - 1;
     }
   }
+  seek_restart_ = left;
+  SeekToRestart(left);
+  if (SkipTo(target)) return;
   SeekToRestart(left);
   do {
     if (!ParseAt(next_)) return;
     if (CompareInternalKeys(key_, target) >= 0) return;
   } while (next_ < data_.size());
   SetEnd();
+}
+
+bool BlockCursor::SeekFrom(uint32_t restart, std::string_view target) {
+  if (!HasRestarts() || restart >= restart_count_) return false;
+  std::string_view key;
+  if (!RestartKey(restart, &key) || CompareInternalKeys(key, target) > 0) return false;
+  SeekToRestart(restart);
+  return SkipTo(target) && valid();
+}
+
+// From a restart point to the first entry that is not before the target, without putting the keys in between
+// together. For an entry before the target, `matched` is how many bytes its user key and the target's have in common.
+// One that shares more than these with it differs from the target at the same byte, so it is before the target too;
+// one that shares as many or fewer shares them with the target, and its suffix decides. Undecided, and false, where
+// the byte that differs would be one of a trailer: then a walk with whole keys has to tell.
+bool BlockCursor::SkipTo(std::string_view target) {
+  const std::string_view user = UserKeyOf(target);
+  const char* const limit = data_.data() + data_.size();
+  size_t matched = 0, last_user = 0, last_key = 0;  // of the entry before
+  for (const char* at = data_.data() + next_; at != limit;) {
+    Lengths entry;
+    const char* const suffix = ReadLengths(at, limit, &entry);
+    if (suffix == nullptr) return false;  // damage, which the walk finds again and names
+    const size_t shared = entry.shared, key_bytes = shared + entry.unshared, user_bytes = key_bytes - kTrailerBytes;
+    if (shared > last_key || key_bytes < kTrailerBytes) return false;
+    __builtin_prefetch(suffix + kPrefetchBytes);
+    const size_t both = std::min(user_bytes, user.size());
+    bool before = true;
+    if (shared > matched) {
+      if (matched >= std::min(last_user, user_bytes)) return false;
+    } else if (shared == matched && matched < both && suffix[0] != user[matched]) {  // as most
+      before = static_cast<unsigned char>(suffix[0]) < static_cast<unsigned char>(user[matched]);
+    } else {
+      matched = std::min(shared, both);
+      matched += SharedBytes(suffix, user.data() + matched, both - matched);
+      before = IsBefore(target, matched, {suffix, entry.unshared}, shared);
+    }
+    if (!before) {
+      key_.assign(target, 0, shared);
+      ParseAt(static_cast<uint32_t>(at - data_.data()));
+      return true;
+    }
+    last_user = user_bytes;
+    last_key = key_bytes;
+    at = suffix + entry.unshared + entry.value_bytes;
+  }
+  SetEnd();
+  return true;
 }
 
 void BlockCursor::Next() {

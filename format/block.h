@@ -29,6 +29,7 @@ class Block {
   static BlockRef Make(size_t size, char** bytes);
   static BlockRef Copy(std::string_view bytes);  // null as above
   std::string_view bytes() const { return {reinterpret_cast<const char*>(this + 1), size_}; }
+  const char* end() const { return reinterpret_cast<const char*>(this + 1) + size_; }
   size_t memory_bytes() const;  // what it takes, rounding included
 
  private:
@@ -102,27 +103,35 @@ class BlockCursor final : public Cursor {
   // Starts over on another block; nothing is allocated unless a key outgrows the kept buffer.
   void Reset(BlockRef block);  // null: on no entry, and holds no memory of a block
   const BlockRef& block() const { return block_; }
+  // Fetches what a Seek in the block looks at first into the processor's cache; its end should be there already.
+  static void Prefetch(const Block& block);
   void SeekToFirst() override;
   void SeekToLast() override;
   void Seek(std::string_view target) override;
   void Next() override;
   void Prev() override;
+  // The restart point at which the walk of the last Seek began, and a Seek that begins there. False, and the cursor
+  // is anywhere, when it cannot know that it found what Seek finds: then Seek tells.
+  uint32_t seek_restart() const { return seek_restart_; }
+  bool SeekFrom(uint32_t restart, std::string_view target);
   // For Table::Verify: whether each restart point, the first at 0, leads to an entry with a whole key, in order. Seek
   // and Prev believe that. Moves the cursor.
   Status CheckRestarts();
 
  private:
+  static uint32_t RestartCount(std::string_view bytes);
   bool HasRestarts();
   bool ParseAt(uint32_t offset);
   uint32_t RestartOffset(uint32_t index) const;
   void SeekToRestart(uint32_t index);
+  bool SkipTo(std::string_view target);
   bool RestartKey(uint32_t index, std::string_view* key) const;
   void Fail(std::string what);
 
   BlockRef block_;
   std::string key_;
   std::string_view data_;  // the entries, without the restart array
-  uint32_t restart_count_ = 0;
+  uint32_t restart_count_ = 0, seek_restart_ = 0;
   uint32_t current_ = 0, next_ = 0;  // offsets of this entry and the one after it
 };
 

@@ -26,9 +26,11 @@ uint64_t LineOf(uint64_t hash, uint64_t lines) { return ((hash & 0xffffffff) * l
 
 }  // namespace
 
+uint64_t FilterHash(std::string_view user_key) { return Hash64(user_key); }
+
 void FilterBuilder::Add(std::string_view user_key) {
   if (bits_per_key_ == 0) return;
-  const uint64_t hash = Hash64(user_key);
+  const uint64_t hash = FilterHash(user_key);
   if (hashes_.empty() || hashes_.back() != hash) hashes_.push_back(hash);
 }
 
@@ -51,11 +53,14 @@ std::string FilterBuilder::Finish() {
   return filter;
 }
 
-bool FilterMayContain(std::string_view filter, std::string_view user_key) {
+void PrefetchFilter(std::string_view filter, uint64_t hash) {
+  __builtin_prefetch(filter.data() + LineOf(hash, filter.size() / kLineBytes) * kLineBytes);
+}
+
+bool FilterMayContain(std::string_view filter, uint64_t hash) {
   if (filter.size() < kLineBytes + 1 || filter.size() % kLineBytes != 1) return true;
   const uint32_t probes = static_cast<unsigned char>(filter.back());
   if (probes == 0 || probes > kMaxProbes) return true;
-  const uint64_t hash = Hash64(user_key);
   const char* const line = filter.data() + LineOf(hash, filter.size() / kLineBytes) * kLineBytes;
   uint32_t bits = static_cast<uint32_t>(hash >> 32);
   for (uint32_t i = 0; i < probes; ++i, bits *= kGolden) {

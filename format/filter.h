@@ -21,7 +21,14 @@ class FilterBuilder {
   std::vector<uint64_t> hashes_;
 };
 
+// What a filter knows of a key.
+uint64_t FilterHash(std::string_view user_key);
+// Fetches what FilterMayContain looks at into the processor's cache.
+void PrefetchFilter(std::string_view filter, uint64_t hash);
 // False only if the key was surely not added. Malformed filter bytes answer true (harmless).
-bool FilterMayContain(std::string_view filter, std::string_view user_key);
+bool FilterMayContain(std::string_view filter, uint64_t hash);
+inline bool FilterMayContain(std::string_view filter, std::string_view user_key) {
+  return FilterMayContain(filter, FilterHash(user_key));
+}
 
 }  // namespace tarn

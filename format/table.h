@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "format/block_source.h"
+#include "format/lookup_hints.h"
 #include "format/range_tombstones.h"
 #include "tarn/sdk/backend.h"
 #include "tarn/sdk/cursor.h"
@@ -94,13 +95,21 @@ class TableProbe {
  public:
   enum class Step : uint8_t { kDone, kNeedBlock };
 
-  // `user_key` must stay readable until kDone. `table` too.
-  void Start(const Table* table, std::string_view user_key, Sequence snapshot);
+  // `user_key` must stay readable until kDone. `table` too. `hints` are followed and kept up, if there are any.
+  void Start(const Table* table, std::string_view user_key, Sequence snapshot, LookupHints* hints = nullptr);
   Step Run(BlockSource& source);
+  bool done() const { return stage_ == Stage::kDone; }
   BlockHandle wanted() const { return wanted_; }
   const Table* table() const { return table_; }
-  // The wanted block, or why it could not be had (the probe then ends with that error).
+  // Goes on with the wanted block, as far as it leads.
+  void Digest(BlockRef block);
+  // Where the wanted block is only what a hint said: takes the regular way to it instead. Otherwise false.
+  bool DropHint();
+  // The same as Digest; or why the block could not be had, and the probe ends with that error.
   void Supply(Result<BlockRef> block);
+  // Fetches what Digest of the wanted block will look at into the processor's cache. Its first and last bytes should
+  // be there already.
+  void Prefetch(const Block& block) const;
 
   // After kDone:
   const Status& status() const { return status_; }
@@ -110,6 +119,7 @@ class TableProbe {
   std::string_view value() const { return value_; }  // lives as long as value_block()
   const BlockRef& value_block() const { return value_block_; }
   bool filtered() const { return filtered_; }  // the filter said no
+  bool by_hint() const { return by_hint_; }    // a hint led to the value, and the filter was not asked
   // Lets go of the value's block. value() is gone.
   void Release() {
     value_ = {};
@@ -117,22 +127,25 @@ class TableProbe {
   }
 
  private:
-  enum class Stage : uint8_t { kFilter, kTopIndex, kIndex, kData, kDone };
+  enum class Stage : uint8_t { kHint, kFilter, kTopIndex, kIndex, kData, kDone };
   void Enter(Stage stage, BlockHandle handle);
   void Finish(Status status);
-  void Digest(BlockRef block);
+  void Found();
 
   const Table* table_ = nullptr;
   std::string seek_key_;
   BlockCursor cursor_;
   BlockHandle wanted_;
-  BlockRef supplied_, value_block_;
+  LookupHints* hints_ = nullptr;
+  LookupHints::Hint hint_;
+  uint64_t hash_ = 0;  // of the user key
+  BlockRef value_block_;
   std::string_view value_;
   Status status_;
   Sequence sequence_ = 0;
   Stage stage_ = Stage::kDone;
   Kind kind_ = Kind::kDelete;
-  bool present_ = false, filtered_ = false;
+  bool present_ = false, filtered_ = false, by_hint_ = false;
 };
 
 }  // namespace tarn

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/mutex.h"
+#include "format/block_memory.h"
 
 namespace tarn::kernel {
 namespace {
@@ -18,7 +19,7 @@ constexpr uint64_t kSmallShare = 10;
 constexpr uint8_t kMaxHits = 3;
 
 // Memory of one entry besides its bytes and Entry: bucket and ghosts (24 bytes, up to twice that after the table
-// doubled), and what malloc adds to an allocation.
+// doubled), and its share of what is mapped and not handed out.
 constexpr uint64_t kOverheadBytes = 80;
 
 // splitmix64's finaliser over both numbers: offsets are multiples of small sizes, so low bits need mixing.
@@ -31,16 +32,27 @@ uint64_t HashOf(uint64_t table, uint64_t offset) {
 
 }  // namespace
 
-// What Peek looks at comes first and does not change while it can be reached, the chain and the hits excepted.
+// What Peek looks at is the first cache line, and does not change while it can be reached, the chain excepted.
+// Entries live where blocks live, on huge pages, because a lookup jumps to them as it does to blocks.
 struct BlockCache::Entry final : Reclaimer::Object {
   Entry(uint64_t t, uint64_t o, uint64_t h, BlockRef b, uint64_t bytes)
-      : table(t), offset(o), hash(h), block(std::move(b)), charge(bytes) {}
-  const uint64_t table, offset, hash;
-  const BlockRef block;
+      : table(t), offset(o), block(b.get()), end(b->end()), hash(h), charge(bytes), held(std::move(b)) {}
+  static constexpr size_t kPieceBytes = 192;  // whole cache lines
+  static void* operator new(size_t bytes) noexcept {
+    static_assert(kPieceBytes % 64 == 0);
+    CHECK(bytes <= kPieceBytes);
+    return AllocateBlock(kPieceBytes);
+  }
+  static void operator delete(void* piece) { FreeBlock(piece, kPieceBytes); }
+
+  const uint64_t table, offset;
+  const Block* const block;
+  const char* const end;               // of the block
   std::atomic<Entry*> chain{nullptr};  // same bucket
   std::atomic<uint8_t> hits{0};
   bool in_main = false;
-  const uint64_t charge;
+  const uint64_t hash, charge;
+  const BlockRef held;
   Entry *newer = nullptr, *older = nullptr;                // same queue
   Entry *table_next = nullptr, *table_previous = nullptr;  // same table
 
@@ -75,14 +87,24 @@ class alignas(64) BlockCache::Shard {
     Entry* entry = Find(table, offset, hash);
     if (entry == nullptr) return nullptr;
     entry->Use();
-    return entry->block;
+    return entry->held;
   }
 
   BlockRef Peek(uint64_t table, uint64_t offset, uint64_t hash) {
     Entry* entry = Find(table, offset, hash);
     if (entry == nullptr) return nullptr;
+    // Its size and its index stand at its two ends, and both are looked at next.
+    __builtin_prefetch(entry->block);
+    __builtin_prefetch(entry->end - 1);
     entry->Use();
-    return BlockRef::Borrow(entry->block.get());
+    return BlockRef::Borrow(entry->block);
+  }
+
+  void Prefetch(uint64_t hash, Way way) {
+    Buckets* const buckets = buckets_.load();
+    if (buckets == nullptr) return;
+    std::atomic<Entry*>& head = buckets->Of(hash);
+    __builtin_prefetch(way == Way::kBucket ? static_cast<const void*>(&head) : head.load());
   }
 
   bool Contains(uint64_t table, uint64_t offset, uint64_t hash) {
@@ -296,6 +318,11 @@ BlockRef BlockCache::Peek(uint64_t table, uint64_t offset) {
   return ShardOf(hash).Peek(table, offset, hash);
 }
 
+void BlockCache::Prefetch(uint64_t table, uint64_t offset, Way way) {
+  const uint64_t hash = HashOf(table, offset);
+  ShardOf(hash).Prefetch(hash, way);
+}
+
 bool BlockCache::Contains(uint64_t table, uint64_t offset) {
   const uint64_t hash = HashOf(table, offset);
   return ShardOf(hash).Contains(table, offset, hash);
@@ -303,10 +330,11 @@ bool BlockCache::Contains(uint64_t table, uint64_t offset) {
 
 void BlockCache::Insert(uint64_t table, uint64_t offset, BlockRef block) {
   const uint64_t hash = HashOf(table, offset);
-  const uint64_t charge = sizeof(Entry) + kOverheadBytes + block->memory_bytes();
+  const uint64_t charge = Entry::kPieceBytes + kOverheadBytes + block->memory_bytes();
   if (charge > budget_->limit()) return;  // would push out everything and still not fit
   const size_t home = hash >> (64 - std::countr_zero(kShards));
   auto entry = std::make_unique<Entry>(table, offset, hash, std::move(block), charge);
+  if (entry == nullptr) return;  // no memory
   while (!budget_->TryCharge(charge)) {
     if (!EvictOne(home)) return;
   }

@@ -39,6 +39,10 @@ class BlockCache {
   // The same, borrowed until the guard ends. A block that is being moved to a larger hash table may be missed.
   // REQUIRES: inside a guard of reclaimer().
   BlockRef Peek(uint64_t table, uint64_t offset);
+  // Fetches what Peek will look at into the processor's cache: first kBucket, and when that may be there, kEntry. Who
+  // peeks at many blocks overlaps the waits so. REQUIRES: inside a guard of reclaimer().
+  enum class Way : uint8_t { kBucket, kEntry };
+  void Prefetch(uint64_t table, uint64_t offset, Way way);
   Reclaimer& reclaimer() { return reclaimer_; }
   // Whether it is here, without counting as a use.
   bool Contains(uint64_t table, uint64_t offset);

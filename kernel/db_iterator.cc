@@ -66,6 +66,7 @@ Iterator::Impl::Impl(kernel::IteratorSpec spec)
     : pin_(std::move(spec.pin)),
       cursor_(std::move(spec.merged)),
       cover_(spec.tombstones, spec.snapshot),
+      dead_(spec.dead_ranges, spec.family, spec.snapshot),
       snapshot_(spec.snapshot),
       lower_(std::max(spec.lower_bound, spec.prefix)),
       upper_(kernel::AfterPrefix(std::move(spec.prefix))) {
@@ -135,6 +136,7 @@ void Iterator::Impl::Begin(Direction direction) {
   direction_ = direction;
   status_ = Status();
   valid_ = false;
+  dead_.Start();
 }
 
 // To the newest version of the first key >= user_key, whatever the snapshot.
@@ -188,7 +190,10 @@ void Iterator::Impl::FindForward(bool skip_saved_key) {
   int steps = 0;  // over versions of saved_key_
   while (OnEntry()) {
     const std::string_view user_key = UserKeyOf(cursor_->key());
-    if (has_upper_ && user_key >= upper_) return End(Status());
+    if (has_upper_ && user_key >= upper_) {
+      End(Status());
+      break;
+    }
     if (skip_saved_key && user_key == saved_key_) {
       if (++steps < kStepsBeforeSeek) {
         cursor_->Next();
@@ -214,13 +219,24 @@ void Iterator::Impl::FindForward(bool skip_saved_key) {
       key_ = user_key;
       value_ = cursor_->value();
       valid_ = true;
-      return;
+      break;
     }
-    saved_key_.assign(user_key);  // deleted, and with it all older versions
-    skip_saved_key = true;
+    skip_saved_key = PassDeadForward(user_key);
     steps = 0;
-    cursor_->Next();
   }
+  if (dead_.any()) dead_.Finish(status_.ok());
+}
+
+// The cursor stands on a key that is deleted, and with it all its older versions. Goes on from it; true when it is
+// now saved_key_, of which more versions may follow.
+bool Iterator::Impl::PassDeadForward(std::string_view user_key) {
+  if (dead_.Pass(user_key)) {
+    SeekCursor(dead_.range().end);
+    return false;
+  }
+  saved_key_.assign(user_key);
+  cursor_->Next();
+  return true;
 }
 
 // Forward over versions of a key that are newer than the snapshot.
@@ -238,7 +254,10 @@ void Iterator::Impl::PassNewer(std::string_view user_key) {
 void Iterator::Impl::FindBackward() {
   while (OnEntry()) {
     const std::string_view user_key = UserKeyOf(cursor_->key());
-    if (user_key < lower_) return End(Status());
+    if (user_key < lower_) {
+      End(Status());
+      break;
+    }
     const Sequence cover = cover_.At(user_key);
     if (cover == snapshot_ && cover > SequenceOf(cursor_->key())) {  // as in FindForward
       SeekCursor(cover_.begin());
@@ -246,12 +265,20 @@ void Iterator::Impl::FindBackward() {
       continue;
     }
     saved_key_.assign(user_key);
-    if (!ReadBackward(cover)) continue;
+    const bool seen = SequenceOf(cursor_->key()) <= snapshot_;  // its oldest version, at least
+    if (!ReadBackward(cover)) {
+      if (seen && status_.ok() && cursor_->status().ok() && dead_.Pass(saved_key_)) {
+        SeekCursor(dead_.range().begin);
+        StepBeforeCursor();
+      }
+      continue;
+    }
     key_ = saved_key_;
     value_ = saved_value_;
     valid_ = true;
-    return;
+    break;
   }
+  if (dead_.any()) dead_.Finish(status_.ok());
 }
 
 // The cursor stands on the oldest version of saved_key_. Walks to the entry before the newest one; true, with

@@ -10,6 +10,9 @@
 // remembers the stretch of keys for which the answer stays the same, so most keys cost one comparison. A
 // stretch that is deleted as of the snapshot itself is jumped over with one seek.
 //
+// Keys that are deleted one by one are passed one by one, once: a long row of them is offered to DeadRanges, and
+// whoever meets one of them afterwards jumps over all. A walk over live keys knows nothing of it.
+//
 // Threads: one at a time.
 #pragma once
 
@@ -19,6 +22,7 @@
 #include <vector>
 
 #include "format/range_tombstones.h"
+#include "kernel/dead_ranges.h"
 #include "tarn/iterator.h"
 #include "tarn/sdk/cursor.h"
 #include "tarn/sdk/internal_key.h"
@@ -31,6 +35,8 @@ struct IteratorSpec {
   Sequence snapshot = kMaxSequence;
   std::string lower_bound, upper_bound, prefix;  // as in ReadOptions
   std::shared_ptr<const void> pin;               // keeps everything alive that the cursor reads
+  DeadRanges* dead_ranges = nullptr;             // of the store, which outlives its iterators; null: none are known
+  uint32_t family = 0;
 };
 
 // The newest range tombstone over a key, for keys that are asked for mostly in order.
@@ -88,6 +94,7 @@ class Iterator::Impl {
   bool OnEntry();
   void End(Status status);
   void FindForward(bool skip_saved_key);
+  bool PassDeadForward(std::string_view user_key);
   void PassNewer(std::string_view user_key);
   void FindBackward();
   bool ReadBackward(Sequence cover);
@@ -95,6 +102,7 @@ class Iterator::Impl {
   std::shared_ptr<const void> pin_;  // first: destroyed last
   std::unique_ptr<Cursor> cursor_;
   kernel::RangeCover cover_;
+  kernel::DeadRow dead_;
   const Sequence snapshot_;
   std::string lower_, upper_;  // bounds and prefix together
   bool has_upper_ = false;

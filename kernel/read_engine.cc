@@ -22,6 +22,7 @@ constexpr uint64_t kReadAheadShare = 128;
 // The first read ahead of a scan that may turn out to be short.
 constexpr uint64_t kFirstReadAhead = 16 << 10;
 constexpr uint64_t kFirstReadAheadNetwork = 256 << 10;
+constexpr uint64_t kHintsShare = 128;  // of the budget, for hints where keys were found
 // A ring costs some kernel memory; threads beyond so many share what is idle or make one for a call.
 constexpr size_t kIdleQueuesMax = 16;
 
@@ -176,7 +177,12 @@ class ReadEngine::ProbeDriver {
 };
 
 ReadEngine::ReadEngine(Backend& backend, BlockCache& cache, Statistics& statistics)
-    : backend_(backend), cache_(cache), statistics_(statistics), pool_(backend.info().parallel_reads) {
+    : backend_(backend),
+      cache_(cache),
+      statistics_(statistics),
+      hints_(cache.budget().limit() / kHintsShare),
+      hints_charge_(cache.budget(), hints_.memory_bytes()),
+      pool_(backend.info().parallel_reads) {
   idle_queues_.reserve(kIdleQueuesMax);  // ReturnQueue is called by a destructor, which must not throw
 }
 
@@ -226,24 +232,36 @@ void ReadEngine::Prefetch(const Table& table, std::span<const BlockHandle> handl
 }
 
 bool ReadEngine::RunCached(TableProbe& probe) {
-  class Peeking final : public BlockSource {
-   public:
-    explicit Peeking(ReadEngine& engine) : engine_(engine) {}
-    BlockRef Lookup(const Table& table, BlockHandle handle) override {
-      BlockRef block = engine_.cache_.Peek(table.number(), handle.offset);
-      if (block) engine_.statistics_.Add(Counter::kBlockHits);
-      return block;
+  uint64_t hits = 0;
+  while (!probe.done()) {
+    BlockRef block = cache_.Peek(probe.table()->number(), probe.wanted().offset);
+    if (block) {
+      ++hits;
+      probe.Digest(std::move(block));
+    } else if (!probe.DropHint()) {
+      break;
     }
-    Result<BlockRef> Load(const Table& table, BlockHandle handle) override { return engine_.Load(table, handle); }
-    void Prefetch(const Table&, std::span<const BlockHandle>) override {}
+  }
+  statistics_.Add(Counter::kBlockHits, hits);
+  if (probe.done()) CountProbe(probe);
+  return probe.done();
+}
 
-   private:
-    ReadEngine& engine_;
-  };
-  Peeking source(*this);
-  if (probe.Run(source) == TableProbe::Step::kNeedBlock) return false;
-  CountProbe(probe);
-  return true;
+// S. Chen, A. Ailamaki, P. Gibbons, T. Mowry, "Improving hash join performance through prefetching" (2004): group
+// prefetching. Each loop waits for memory that the loop before it asked for.
+void ReadEngine::PeekAll(std::span<TableProbe* const> probes, std::span<BlockRef> blocks) {
+  for (const auto way : {BlockCache::Way::kBucket, BlockCache::Way::kEntry}) {
+    for (const TableProbe* probe : probes) cache_.Prefetch(probe->table()->number(), probe->wanted().offset, way);
+  }
+  uint64_t hits = 0;
+  for (size_t i = 0; i < probes.size(); ++i) {
+    blocks[i] = cache_.Peek(probes[i]->table()->number(), probes[i]->wanted().offset);
+    hits += static_cast<bool>(blocks[i]) ? 1 : 0;
+  }
+  for (size_t i = 0; i < probes.size(); ++i) {
+    if (blocks[i]) probes[i]->Prefetch(*blocks[i]);
+  }
+  statistics_.Add(Counter::kBlockHits, hits);
 }
 
 void ReadEngine::RunProbes(std::span<TableProbe* const> probes) {
@@ -318,6 +336,7 @@ Result<BlockRef> ReadEngine::ReadBlock(const Table& table, BlockHandle handle) {
 }
 
 void ReadEngine::CountProbe(const TableProbe& probe) {
+  if (probe.by_hint()) return statistics_.Add(Counter::kHintsFollowed);
   if (!probe.status().ok() || probe.table()->filter().stored_bytes == 0) return;
   statistics_.Add(probe.filtered()  ? Counter::kFilterNegatives
                   : probe.present() ? Counter::kFilterPositives

@@ -46,6 +46,12 @@ class ReadEngine final : public BlockSource {
   // Drives a started probe as far as blocks in memory go, borrowing them. True: to its end. Otherwise it is given up.
   // REQUIRES: inside a guard of the cache's reclaimer; what the probe found is released before the guard ends.
   bool RunCached(TableProbe& probe);
+  // The wanted block of each probe, borrowed, into `blocks`; null where it is not in memory. What is looked at is
+  // fetched into the processor's cache for all of them together, so that their waits overlap. REQUIRES: as RunCached.
+  void PeekAll(std::span<TableProbe* const> probes, std::span<BlockRef> blocks);
+  void CountProbe(const TableProbe& probe);  // of one that came to its end by PeekAll
+  // For probes: where point lookups of this store found their keys.
+  LookupHints* hints() { return &hints_; }
   // Drives started probes to their end. Each probe ends with a status of its own.
   void RunProbes(std::span<TableProbe* const> probes);
   void RunProbe(TableProbe& probe);
@@ -61,7 +67,6 @@ class ReadEngine final : public BlockSource {
   // From the device; no cache on the way. `out` is filled or an error names the place.
   Status ReadBytes(const Table& table, uint64_t offset, std::span<char> out);
   Result<BlockRef> ReadBlock(const Table& table, BlockHandle handle);
-  void CountProbe(const TableProbe& probe);
 
   std::unique_ptr<ReadQueue> TakeQueue();
   void ReturnQueue(std::unique_ptr<ReadQueue> queue);
@@ -74,6 +79,8 @@ class ReadEngine final : public BlockSource {
   Backend& backend_;
   BlockCache& cache_;
   Statistics& statistics_;
+  LookupHints hints_;
+  const MemoryCharge hints_charge_;
   ReadPool pool_;                             // outlives the queues below
   std::atomic<uint64_t> in_flight_bytes_{0};  // of all probe drivers
   Mutex mutex_;

@@ -1,5 +1,10 @@
 #include "kernel/read_path.h"
 
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "format/filter.h"
 #include "format/merging_cursor.h"
 #include "kernel/db_iterator.h"
 #include "kernel/run_cursor.h"
@@ -39,7 +44,7 @@ PointRead& ThreadsRead() {
 bool TryCached(Store& store, const ReadView& view, const FamilyVersion& family, std::string_view key,
                Sequence snapshot, std::string* value, Status* status) {
   PointRead& read = ThreadsRead();
-  read.Start(view, family, key, snapshot, PointRead::Tables::kIfOpen);
+  read.Start(store, view, family, key, snapshot, PointRead::Tables::kIfOpen);
   bool decided = true;
   while (TableProbe* probe = read.pending()) {
     decided = store.reader->RunCached(*probe);
@@ -51,6 +56,53 @@ bool TryCached(Store& store, const ReadView& view, const FamilyVersion& family, 
   if (decided) *status = TakeAnswer(store, read, value);
   read.Release();
   return decided;
+}
+
+// So many keys of a batch are looked up in step: enough for the waits for memory to overlap, few enough for what was
+// fetched to be still there.
+constexpr size_t kLanes = 16;
+
+// A batch, of kLanes keys at most, from memory: as TryCached does one, but each lookup goes one block further in
+// turn. Sets a bit for each key that is not decided. REQUIRES: as TryCached
+uint32_t TryCachedLanes(Store& store, const ReadView& view, const FamilyVersion& family,
+                        std::span<const std::string_view> keys, Sequence snapshot, std::string* values,
+                        Status* statuses) {
+  thread_local std::array<PointRead, kLanes> reads;
+  std::array<TableProbe*, kLanes> probes;
+  std::array<size_t, kLanes> lane_of;  // of each probe
+  std::array<BlockRef, kLanes> blocks;
+  uint32_t missing = 0;
+  for (const std::string_view key : keys) store.reader->hints()->Prefetch(FilterHash(key));
+  for (size_t i = 0; i < keys.size(); ++i) {
+    reads[i].Start(store, view, family, keys[i], snapshot, PointRead::Tables::kIfOpen);
+  }
+  for (;;) {
+    size_t count = 0;
+    for (size_t i = 0; i < keys.size(); ++i) {
+      TableProbe* const probe = (missing >> i & 1) != 0 ? nullptr : reads[i].pending();
+      if (probe == nullptr) continue;
+      lane_of[count] = i;
+      probes[count++] = probe;
+    }
+    if (count == 0) break;
+    store.reader->PeekAll({probes.data(), count}, {blocks.data(), count});
+    for (size_t i = 0; i < count; ++i) {
+      if (!blocks[i]) {
+        if (!probes[i]->DropHint()) missing |= 1u << lane_of[i];
+        continue;
+      }
+      probes[i]->Digest(std::move(blocks[i]));
+      if (!probes[i]->done()) continue;
+      store.reader->CountProbe(*probes[i]);
+      reads[lane_of[i]].Resume();
+    }
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (reads[i].stopped() || !reads[i].status().ok()) missing |= 1u << i;
+    if ((missing >> i & 1) == 0) statuses[i] = TakeAnswer(store, reads[i], &values[i]);
+    reads[i].Release();
+  }
+  return missing;
 }
 
 // On no entry, with an error that every seek finds again.
@@ -66,8 +118,9 @@ class ErrorCursor final : public Cursor {
 
 }  // namespace
 
-void PointRead::Start(const ReadView& view, const FamilyVersion& family, std::string_view key, Sequence snapshot,
-                      Tables tables) {
+void PointRead::Start(Store& store, const ReadView& view, const FamilyVersion& family, std::string_view key,
+                      Sequence snapshot, Tables tables) {
+  hints_ = store.reader->hints();
   family_ = &family;
   key_ = key;
   snapshot_ = snapshot;
@@ -125,7 +178,7 @@ void PointRead::NextTable() {
       table = *opened;
     }
     cover_ = table->range_tombstones().NewestCover(key_, snapshot_);
-    probe_.Start(table, key_, snapshot_);
+    probe_.Start(table, key_, snapshot_, hints_);
     pending_ = true;
     return;
   }
@@ -156,7 +209,7 @@ Status Get(Store& store, ColumnFamily family, std::string_view key, const Snapsh
   const Store::Pinned pinned = store.Pin();
   const FamilyVersion* version = pinned.view->version->Find(family.id);
   if (version == nullptr) return store.UnknownFamily(family.id);
-  read.Start(*pinned.view, *version, key, AsOf(snapshot, pinned.sequence));
+  read.Start(store, *pinned.view, *version, key, AsOf(snapshot, pinned.sequence));
   Drive(store, read);
   Status status = TakeAnswer(store, read, value);
   read.Release();
@@ -172,16 +225,21 @@ std::vector<Status> MultiGet(Store& store, ColumnFamily family, const std::vecto
   const Sequence sequence = AsOf(snapshot, pinned.sequence);
   std::vector<Status> statuses(keys.size());
   std::vector<size_t> waiting;  // keys that need the device
-  for (size_t i = 0; i < keys.size(); ++i) {
-    const Reclaimer::Guard guard(store.cache.reclaimer());
-    const bool decided =
-        guard && TryCached(store, *pinned.view, *version, keys[i], sequence, &(*values)[i], &statuses[i]);
-    if (!decided) waiting.push_back(i);
+  for (size_t first = 0; first < keys.size(); first += kLanes) {
+    const std::span<const std::string_view> lanes(keys.data() + first, std::min(kLanes, keys.size() - first));
+    const Reclaimer::Guard guard(store.cache.reclaimer());  // a short one, so that others can free
+    uint32_t missing = ~0u;
+    if (guard) {
+      missing = TryCachedLanes(store, *pinned.view, *version, lanes, sequence, &(*values)[first], &statuses[first]);
+    }
+    for (size_t i = 0; i < lanes.size(); ++i) {
+      if ((missing >> i & 1) != 0) waiting.push_back(first + i);
+    }
   }
   if (waiting.empty()) return statuses;
   std::vector<PointRead> reads(waiting.size());
   for (size_t i = 0; i < waiting.size(); ++i) {
-    reads[i].Start(*pinned.view, *version, keys[waiting[i]], sequence);
+    reads[i].Start(store, *pinned.view, *version, keys[waiting[i]], sequence);
   }
   // Each round takes every undecided key through its next table; within a round all reads overlap.
   for (;;) {
@@ -206,12 +264,12 @@ Result<bool> ChangedSince(Store& store, uint32_t family, std::string_view key, S
   const FamilyVersion* version = pinned.view->version->Find(family);
   if (version == nullptr) return store.UnknownFamily(family);
   PointRead read;
-  read.Start(*pinned.view, *version, key, pinned.sequence);
+  read.Start(store, *pinned.view, *version, key, pinned.sequence);
   Drive(store, read);
   TARN_TRY(read.status());
   if (read.sequence() <= then) return false;
   if (read.answer() == PointRead::Answer::kFound) return true;
-  read.Start(*pinned.view, *version, key, then);
+  read.Start(store, *pinned.view, *version, key, then);
   Drive(store, read);
   TARN_TRY(read.status());
   return read.answer() == PointRead::Answer::kFound;
@@ -230,6 +288,7 @@ std::unique_ptr<Iterator> NewIterator(Store& store, ColumnFamily family, const R
   pin->view = pinned.view;
   IteratorSpec spec;
   std::vector<std::unique_ptr<Cursor>> inputs;
+  inputs.reserve(pinned.view->mems.size() + version->runs.size());
   for (const auto& mem : pinned.view->mems) {
     const FamilyMem* part = mem->Find(family.id);
     if (part == nullptr || part->empty()) continue;
@@ -252,6 +311,8 @@ std::unique_ptr<Iterator> NewIterator(Store& store, ColumnFamily family, const R
   spec.upper_bound = options.upper_bound;
   spec.prefix = options.prefix;
   spec.pin = std::move(pin);
+  spec.dead_ranges = &store.dead_ranges;
+  spec.family = family.id;
   return std::make_unique<Iterator>(std::make_unique<Iterator::Impl>(std::move(spec)));
 }
 

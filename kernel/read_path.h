@@ -26,7 +26,7 @@ class PointRead {
  public:
   enum class Tables : uint8_t { kOpen, kIfOpen };  // kIfOpen: stops at one that was not opened yet
   // `view` and `key` must stay alive until the answer was taken.
-  void Start(const ReadView& view, const FamilyVersion& family, std::string_view key, Sequence snapshot,
+  void Start(Store& store, const ReadView& view, const FamilyVersion& family, std::string_view key, Sequence snapshot,
              Tables tables = Tables::kOpen);
   // Null: the answer is there. Otherwise drive this probe to its end, then call Resume().
   TableProbe* pending() { return pending_ ? &probe_ : nullptr; }
@@ -50,6 +50,7 @@ class PointRead {
   bool Decide(bool present, Kind kind, Sequence sequence, std::string_view value, Sequence cover);
 
   const FamilyVersion* family_ = nullptr;
+  LookupHints* hints_ = nullptr;
   std::string_view key_;
   Sequence snapshot_ = 0;
   size_t next_run_ = 0;

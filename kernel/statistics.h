@@ -20,12 +20,16 @@ enum class Counter : uint8_t {
   kFilterNegatives,       // a table's filter said no: a table lookup that cost no data block
   kFilterPositives,       // the filter said maybe, and a version was there
   kFilterFalsePositives,  // the filter said maybe, and nothing was there
+  kHintsFollowed,         // a hint led straight to the version; the filter was not asked
   kBlockHits,             // blocks found in the cache
   kBlockMisses,           // blocks that had to come from the backend
   kBlocksPrefetched,      // misses that arrived with an earlier, larger read
   kReadRequests,          // reads asked of the backend
   kReadBytes,             // bytes they asked for
   kReadRetries,           // blocks read again because their checksum did not match
+  // Added by iterators.
+  kDeadKeys,        // deleted keys that were passed one by one
+  kDeadRangesUsed,  // stretches of them that were jumped over
   // Added by the engine, its write path and its background work.
   kGets,  // keys asked for by Get and MultiGet
   kGetsFound,
@@ -79,12 +83,15 @@ class Statistics {
   static constexpr std::array<std::string_view, kCounters> kNames = {"filter.negatives",
                                                                      "filter.positives",
                                                                      "filter.false_positives",
+                                                                     "get.hints_followed",
                                                                      "block_cache.hits",
                                                                      "block_cache.misses",
                                                                      "block_cache.prefetched",
                                                                      "read.requests",
                                                                      "read.bytes",
                                                                      "read.retries",
+                                                                     "iterator.dead_keys",
+                                                                     "iterator.dead_ranges_used",
                                                                      "get.keys",
                                                                      "get.found",
                                                                      "write.batches",

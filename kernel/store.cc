@@ -64,6 +64,7 @@ Status Store::Edit(const EditFn& edit, const MemSet* flushed) {
   delta.next_table = next_table_.load(std::memory_order_relaxed);
   const Sequence durable = durable_.load(std::memory_order_acquire);
   delta.durable_sequence = std::max({delta.durable_sequence, delta.last_sequence, durable});
+  const std::vector<uint32_t> dropped = delta.families_dropped;
   std::unordered_set<uint64_t> removed(delta.tables_removed.begin(), delta.tables_removed.end());
   const Status published = manifest_.Publish(std::move(delta));
   if (!published.ok()) {
@@ -87,6 +88,7 @@ Status Store::Edit(const EditFn& edit, const MemSet* flushed) {
     }
   }
   InstallVersion(std::move(*version), flushed);
+  for (uint32_t family : dropped) dead_ranges.DropFamily(family);
   return {};
 }
 

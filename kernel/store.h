@@ -21,6 +21,7 @@
 #include "base/mutex.h"
 #include "format/table_builder.h"
 #include "kernel/block_cache.h"
+#include "kernel/dead_ranges.h"
 #include "kernel/manifest.h"
 #include "kernel/mem_set.h"
 #include "kernel/memory_budget.h"
@@ -51,7 +52,10 @@ class Store {
   // merge in it dropped is then hidden from that sequence too. REQUIRES: inside a guard of cache.reclaimer().
   const ReadView* Peek() const { return current_.load(); }
   Sequence visible() const { return visible_.load(std::memory_order_acquire); }
-  void Show(Sequence last) { visible_.store(last, std::memory_order_release); }
+  void Show(Sequence last) {
+    if (dead_ranges.announced() < last) dead_ranges.Announce(last);  // recovered: its writer was another process
+    visible_.store(last, std::memory_order_release);
+  }
 
   // Puts `fresh` in front of the memtables; an empty one that it replaces is dropped.
   void PushMemSet(std::shared_ptr<MemSet> fresh) EXCLUDES(view_mutex_);
@@ -108,6 +112,7 @@ class Store {
   MemoryBudget budget;
   BlockCache cache;
   Statistics stats;
+  DeadRanges dead_ranges{stats};
   const std::shared_ptr<Graveyard> graveyard = std::make_shared<Graveyard>();
   std::unique_ptr<ReadEngine> reader;
 

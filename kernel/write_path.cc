@@ -95,7 +95,7 @@ Status WritePath::CommitGroup(const std::vector<Writer*>& group) {
   const Sequence first = store_.visible() + 1;
   TARN_TRY(AppendToLog(first, count, group));
   if (count > 0) {
-    AddToMemtables(first, group);
+    AddToMemtables(first, first + count - 1, group);
     mem_->set_last_sequence(first + count - 1);
     mem_->ChargeGrowth();
     store_.cache.Shrink();
@@ -133,7 +133,8 @@ Status WritePath::AppendToLog(Sequence first, uint64_t count, const std::vector<
   return {};
 }
 
-void WritePath::AddToMemtables(Sequence first, const std::vector<Writer*>& group) {
+void WritePath::AddToMemtables(Sequence first, Sequence last, const std::vector<Writer*>& group) {
+  const bool tell_puts = store_.dead_ranges.Announce(last);
   Sequence sequence = first;
   for (const Writer* writer : group) {
     std::string_view bytes = writer->batch->bytes();
@@ -142,6 +143,7 @@ void WritePath::AddToMemtables(Sequence first, const std::vector<Writer*>& group
       CHECK(NextChange(&bytes, &change));  // validated before it was queued
       // A family that was dropped meanwhile takes its data along.
       if (FamilyMem* family = mem_->Find(change.family)) family->Add(change.kind, sequence, change.key, change.value);
+      if (tell_puts && change.kind == Kind::kPut) store_.dead_ranges.Forget(change.family, change.key);
       ++sequence;
     }
   }

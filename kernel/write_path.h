@@ -8,7 +8,8 @@
 // Invariants
 //   1. Log before memtable, memtable before visible, visible before acknowledged.
 //   2. Sequences in the log ascend without gaps within a segment chain.
-//   3. After a failed log call nothing more is written: the store fails (Store::Fail), and what the failed record
+//   3. Before a put becomes visible, no range that is remembered as dead has its key (kernel/dead_ranges.h).
+//   4. After a failed log call nothing more is written: the store fails (Store::Fail), and what the failed record
 //      held is in doubt until recovery reads the log.
 //
 // Threads: any. Lock order: queue_mutex_ is never held while work is done; wal_mutex_ is taken by the leader,
@@ -62,7 +63,7 @@ class WritePath {
   Status Lead(const std::vector<Writer*>& group);
   Status CommitGroup(const std::vector<Writer*>& group);
   Status AppendToLog(Sequence first, uint64_t count, const std::vector<Writer*>& group);
-  void AddToMemtables(Sequence first, const std::vector<Writer*>& group);
+  void AddToMemtables(Sequence first, Sequence last, const std::vector<Writer*>& group);
   void Push(std::shared_ptr<MemSet> fresh);
   std::shared_ptr<MemSet> NewMemSet(uint64_t first_wal);
 

@@ -25,6 +25,7 @@
 
 #include "tarn/db.h"
 #include "tests/concurrency/linearizability.h"
+#include "tests/support/dead_rows.h"
 #include "tests/support/mem_backend.h"
 #include "tests/support/sim_effects.h"
 #include "tests/support/wrapping_backend.h"
@@ -373,6 +374,7 @@ TEST(Histories, AreLinearizable) {
   settings.memory_bytes = 8ull << 20;
   settings.memtable_bytes = settings.table_bytes = 64ull << 10;
   settings.block_bytes = 512;
+  const LeastDeadRow least(1);
   Totals totals;
   for (uint64_t done = 0; done < wanted;) {
     Components parts;

@@ -15,6 +15,7 @@
 #include "kernel/mem_set.h"
 #include "memtable/builtin.h"
 #include "tests/local/temp_directory.h"
+#include "tests/support/dead_rows.h"
 #include "tests/support/mem_backend.h"
 
 namespace tarn::test {
@@ -62,6 +63,7 @@ class StressTest : public testing::TestWithParam<Place> {
     for (const std::string& failure : stress.failures()) ADD_FAILURE() << "seed " << seed_ << ": " << failure;
   }
 
+  const LeastDeadRow least_{2};
   const uint64_t seed_ = FromEnvironment("TARN_SEED", 1);
   const uint64_t operations_ = FromEnvironment("TARN_STRESS_OPS", 1200);
   std::unique_ptr<TempDirectory> directory_;

@@ -87,6 +87,31 @@ TEST(Block, SeekFindsEachKeyAndItsNeighbours) {
   }
 }
 
+// Keys that begin with other keys and go on with what their trailers may hold: where a prefix ends inside a trailer, a
+// seek that goes by lengths alone must notice.
+TEST(Block, SeekAmongKeysThatLookLikeTrailers) {
+  std::mt19937 rng(11);
+  const auto any_key = [&rng] {
+    constexpr char kBytes[] = {0, 1, 'a', '\xff'};
+    std::string key(rng() % 4, '\0');
+    for (char& byte : key) byte = kBytes[rng() % 4];
+    if (rng() % 4 == 0) key += std::string(rng() % 9, '\1');
+    return key;
+  };
+  for (int round = 0; round < 300; ++round) {
+    Entries entries;
+    for (int i = 0; i < 40; ++i) Put(&entries, any_key(), 1 + rng() % 300, "v");
+    BlockCursor cursor;
+    cursor.Reset(Block::Copy(Encode(entries, round % 3 == 0 ? 4 : 64)));
+    for (int i = 0; i < 60; ++i) {
+      const std::string target = MakeInternalKey(any_key(), rng() % 301, Kind::kPut);
+      cursor.Seek(target);
+      ExpectAt(cursor, entries, entries.lower_bound(target));
+      if (HasFailure()) return;
+    }
+  }
+}
+
 TEST(Block, BytesAreThoseOfTheDocument) {
   BlockBuilder builder(2);
   builder.Add(MakeInternalKey("aa", 1, Kind::kPut), "x");

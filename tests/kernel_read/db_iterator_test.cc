@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/dead_rows.h"
+
 namespace tarn::kernel {
 namespace {
 
@@ -164,6 +166,37 @@ void Move(std::mt19937_64& random, Iterator& iterator, Walk& walk) {
   }
 }
 
+// The writer of a history that is there already, in commits of up to three changes.
+class Commits {
+ public:
+  Commits(const History& history, DeadRanges* ranges) : last_(history.last), ranges_(ranges) {
+    for (const auto& [internal, value] : history.entries) {
+      if (KindOf(internal) == Kind::kPut) puts_[SequenceOf(internal)] = UserKeyOf(internal);
+    }
+  }
+  Sequence visible() const { return visible_; }
+  // Announces a commit, tells of one of its puts, or shows it.
+  void Step(std::mt19937_64& random) {
+    if (announced_ == visible_) {
+      announced_ = std::min<Sequence>(last_, visible_ + 1 + random() % 3);
+      tell_ = ranges_->Announce(announced_);
+      told_ = visible_;
+    } else if (told_ < announced_) {
+      const auto put = puts_.find(++told_);
+      if (tell_ && put != puts_.end()) ranges_->Forget(0, put->second);
+    } else {
+      visible_ = announced_;
+    }
+  }
+
+ private:
+  const Sequence last_;
+  DeadRanges* const ranges_;
+  std::map<Sequence, std::string> puts_;
+  Sequence announced_ = 0, told_ = 0, visible_ = 0;
+  bool tell_ = false;
+};
+
 class IteratorModel : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(IteratorModel, AgreesWithBruteForce) {
@@ -195,6 +228,58 @@ TEST_P(IteratorModel, AgreesWithBruteForce) {
     }
   }
 }
+// The same while a writer makes the history, step by step, and all iterators share what they know of dead keys: the
+// writer announces a commit, takes its puts out of what is remembered, and shows it; between any two of these steps
+// iterators of several ages are made and moved.
+TEST_P(IteratorModel, AgreesWhileDeadRangesComeAndGo) {
+  uint64_t used = 0, passed = 0;
+  for (uint64_t seed = GetParam(); seed < GetParam() + 60; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937_64 random(seed);
+    const History history = RandomHistory(random);
+    const test::LeastDeadRow least(static_cast<uint32_t>(1 + random() % 3));
+    Statistics stats;
+    DeadRanges ranges(stats);
+    Commits commits(history, &ranges);
+    struct Open {
+      const std::map<std::string, std::string> model;
+      Iterator iterator;
+      Walk walk{model, model.end()};
+    };
+    std::vector<std::unique_ptr<Open>> open;
+    uint64_t moves = 0;
+    for (int step = 0; step < 1500; ++step) {
+      const uint64_t dice = random() % 16;
+      if (dice < 4) {
+        commits.Step(random);
+      } else if (dice < 6 || open.empty()) {
+        if (open.size() == 4) open.erase(open.begin() + static_cast<ptrdiff_t>(random() % 4));
+        IteratorSpec spec;
+        spec.merged = std::make_unique<VectorCursor>(&history.entries, &moves);
+        spec.tombstones = history.SetPointers();
+        spec.snapshot = random() % 4 == 0 ? random() % (commits.visible() + 1) : commits.visible();
+        if (random() % 4 == 0) spec.lower_bound = RandomKey(random);
+        if (random() % 4 == 0) spec.upper_bound = RandomKey(random);
+        if (random() % 6 == 0) spec.prefix = RandomKey(random);
+        spec.dead_ranges = &ranges;
+        auto model = history.Visible(spec.snapshot, spec.lower_bound, spec.upper_bound, spec.prefix);
+        open.emplace_back(new Open{std::move(model), Iterator(std::make_unique<Iterator::Impl>(std::move(spec)))});
+      } else {
+        Open& one = *open[random() % open.size()];
+        Move(random, one.iterator, one.walk);
+        ASSERT_TRUE(one.iterator.status().ok());
+        ASSERT_EQ(one.iterator.valid(), one.walk.at != one.model.end()) << "step " << step;
+        if (!one.iterator.valid()) continue;
+        ASSERT_EQ(one.iterator.key(), one.walk.at->first) << "step " << step;
+        ASSERT_EQ(one.iterator.value(), one.walk.at->second) << "step " << step;
+      }
+    }
+    used += stats.Get(Counter::kDeadRangesUsed);
+    passed += stats.Get(Counter::kDeadKeys);
+  }
+  EXPECT_GT(used, 1000u);
+  EXPECT_GT(passed, used);
+}
 INSTANTIATE_TEST_SUITE_P(Seeds, IteratorModel, testing::Values(1, 1001, 2001, 3001, 4001));
 
 // Wherever the cursor fails, what was shown until then is right, and the end is an error, not an end.
@@ -204,6 +289,9 @@ TEST(DbIterator, AnErrorIsNeverTheEnd) {
     std::mt19937_64 random(seed);
     const History history = RandomHistory(random);
     const auto model = history.Visible(history.last, "", "", "");
+    const test::LeastDeadRow least(1);
+    Statistics stats;
+    DeadRanges ranges(stats);  // what one walk learns, the next one uses
     for (uint64_t fail_at = 0; fail_at < 60; ++fail_at) {
       for (const bool forward : {true, false}) {
         uint64_t moves = 0;
@@ -211,6 +299,7 @@ TEST(DbIterator, AnErrorIsNeverTheEnd) {
         spec.merged = std::make_unique<VectorCursor>(&history.entries, &moves, fail_at);
         spec.tombstones = history.SetPointers();
         spec.snapshot = history.last;
+        spec.dead_ranges = &ranges;
         Iterator::Impl walk(std::move(spec));
         std::vector<std::pair<std::string, std::string>> seen;
         for (forward ? walk.SeekToFirst() : walk.SeekToLast(); walk.valid(); forward ? walk.Next() : walk.Prev()) {
@@ -255,6 +344,43 @@ TEST(DbIterator, JumpsOverADeletedRange) {
     std::sort(seen.begin(), seen.end());
     EXPECT_EQ(seen, (std::vector<std::string>{Number(0), Number(9999)}));
     EXPECT_LT(moves, 20u);
+  }
+}
+
+// 10,000 keys of which only the first and the last are left: the first walk passes the others, later ones need a
+// seek.
+TEST(DbIterator, PassesARowOfDeadKeysOnce) {
+  History history;
+  for (int i = 0; i < 10000; ++i) {
+    history.entries.emplace_back(MakeInternalKey(Number(i), ++history.last, Kind::kPut), "v");
+    if (i == 0 || i == 9999) continue;
+    history.entries.emplace_back(MakeInternalKey(Number(i), ++history.last, Kind::kDelete), "");
+  }
+  history.Seal();
+  for (const bool first_forward : {true, false}) {
+    Statistics stats;
+    DeadRanges ranges(stats);
+    for (const bool forward : {first_forward, true, false}) {
+      uint64_t moves = 0;
+      IteratorSpec spec;
+      spec.merged = std::make_unique<VectorCursor>(&history.entries, &moves);
+      spec.snapshot = history.last;
+      spec.dead_ranges = &ranges;
+      Iterator::Impl walk(std::move(spec));
+      const bool first = stats.Get(Counter::kDeadKeys) == 0;
+      std::vector<std::string> seen;
+      for (forward ? walk.SeekToFirst() : walk.SeekToLast(); walk.valid(); forward ? walk.Next() : walk.Prev()) {
+        seen.emplace_back(walk.key());
+      }
+      std::sort(seen.begin(), seen.end());
+      EXPECT_EQ(seen, (std::vector<std::string>{Number(0), Number(9999)}));
+      EXPECT_EQ(moves < 40, !first) << moves;
+      walk.Seek(Number(5000));
+      EXPECT_EQ(walk.key(), Number(9999));
+      walk.SeekForPrev(Number(5000));
+      EXPECT_EQ(walk.key(), Number(0));
+    }
+    EXPECT_LT(stats.Get(Counter::kDeadKeys), 9998u + 64u);
   }
 }
 

@@ -124,6 +124,9 @@ const std::vector<Axis>& Axes() {
       {"effects",
        {{"simulated", [](Recipe& r) { r.real_threads = false; }},
         {"threads", [](Recipe& r) { r.real_threads = true; }}}},
+      {"dead rows",
+       {{"forgotten", [](Recipe& r) { r.least_dead_row = UINT32_MAX; }},
+        {"remembered", [](Recipe& r) { r.least_dead_row = 1; }}}},
   };
   return kAxes;
 }

@@ -33,6 +33,7 @@ struct Recipe {
   std::function<std::shared_ptr<CompactionPolicy>(uint64_t seed, uint64_t first_level_bytes)> compaction;
   std::function<std::unique_ptr<Home>()> home;
   bool real_threads = false;
+  uint32_t least_dead_row = 0;  // of dead keys that iterators remember
 };
 
 struct Choice {

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "tests/support/dead_rows.h"
 #include "tests/support/mem_backend.h"
 
 namespace tarn::test {
@@ -61,6 +62,7 @@ Components Performance::Parts(std::shared_ptr<Backend> backend) {
 
 void Performance::Open() {
   if (!recipe_.real_threads) scheduler_ = std::make_shared<SimScheduler>(seed_ + step_);
+  const LeastDeadRow least(recipe_.least_dead_row);
   auto opened = DB::Open(recipe_.settings, Parts(home_->Open(false)));
   CHECK(opened.ok());
   db_ = std::move(*opened);
@@ -363,6 +365,7 @@ std::string Performance::OpenBeside() {
   const Status synced = db_->SyncWal();
   Settings settings = recipe_.settings;
   settings.read_only = true;
+  const LeastDeadRow least(recipe_.least_dead_row);
   const auto reader = DB::Open(settings, Parts(home_->Open(true)));
   if (!reader.ok()) return "read-only open -> " + ShowCode(reader.status());
   return "read-only open -> " + ShowCode(synced) + " " + Contents(**reader) + ", put -> " +

@@ -27,6 +27,14 @@ STORE, FILES, OBJECT = sim("store"), sim("files", 1000000), sim("object")
 LAKE, LAKE_FILES = sim("lake", 400000), sim("lakefiles", 200000)
 
 MUTANTS = [
+    # What is remembered must not decide.
+    Mutant("hint-believed", "what a lookup hint leads to is taken for the key that is sought",
+           "format/table_probe.cc",
+           "by_hint_ = cursor_.SeekFrom(hint_.restart, seek_key_) && UserKeyOf(cursor_.key()) == user_key;",
+           "by_hint_ = cursor_.SeekFrom(hint_.restart, seek_key_);", [("format_lookup_hints_test",)]),
+    Mutant("hint-misses-newer", "a hinted restart point behind newer versions of the key is searched from",
+           "format/block.cc", "if (!RestartKey(restart, &key) || CompareInternalKeys(key, target) > 0) return false;",
+           "if (!RestartKey(restart, &key)) return false;", [("format_lookup_hints_test",)]),
     # What must be durable, and in which order.
     Mutant("log-sync-skipped", "the log's fdatasync is left out", "backends/local/files.cc",
            "    const int synced = ops_->Fdatasync(fd_);\n    if (synced < 0) failure_",
@@ -105,8 +113,8 @@ MUTANTS = [
            "        if (input->level == output_level_) run = std::max(run, input->id);",
            "        (void)output_level_;",           [("metamorphic_test",), STORE]),
     Mutant("visible-before-inserted", "a write is visible before it is in the memtable", "kernel/write_path.cc",
-           "    AddToMemtables(first, group);\n",
-           "    store_.Show(first + count - 1);\n    AddToMemtables(first, group);\n",
+           "    AddToMemtables(first, first + count - 1, group);\n",
+           "    store_.Show(first + count - 1);\n    AddToMemtables(first, first + count - 1, group);\n",
            [("histories_test",), ("stress_test",)]),
     Mutant("conflict-missed", "a transaction does not track what it read", "kernel/transaction.cc",
            "  tracked_.insert(std::move(id));\n", "", [STORE]),
@@ -118,6 +126,23 @@ MUTANTS = [
     Mutant("snapshot-not-durable", "a named snapshot is published before the log it stands on is synced",
            "kernel/admin.cc", "  TARN_TRY(writes_->SyncWal());\n  const NamedSnapshot made{",
            "  const NamedSnapshot made{", [STORE, ("exhaustive_test",)]),
+    Mutant("put-leaves-dead-range", "a put does not end what iterators remember as dead", "kernel/write_path.cc",
+           "if (tell_puts && change.kind == Kind::kPut)", "if (tell_puts && change.kind == Kind::kRangeDelete)",
+           [STORE, ("iterators_test",)]),
+    Mutant("old-row-believed", "what a walk found dead is believed although writers have gone on since",
+           "kernel/dead_ranges.cc", "  if (announced <= snapshot) {", "  if (announced <= snapshot || true) {",
+           [STORE, ("iterators_test",)]),
+    Mutant("watch-proven-by-older-walk", "a watched row is believed after a walk as of a moment before the watch",
+           "kernel/dead_ranges.cc", "    if (watch.announced > snapshot) return false;\n", "",
+           [STORE, ("kernel_read_test",)]),
+    Mutant("writers-asked-before-watch", "a walk asks how far writers are before they can see what it found",
+           "kernel/dead_ranges.cc", "  known.watches.push_back({row, kMaxSequence});\n  Publish();\n"
+           "  const Sequence announced = announced_.load();",
+           "  const Sequence announced = announced_.load();\n  known.watches.push_back({row, kMaxSequence});\n"
+           "  Publish();\n ", [("iterators_test",)]),
+    Mutant("announced-when-visible", "a writer announces its changes only when it makes them visible",
+           "kernel/write_path.cc", "= store_.dead_ranges.Announce(last);",
+           "= store_.dead_ranges.Announce(std::min(first - 1, last));", [("iterators_test",)]),
     # Errors that must not become answers.
     Mutant("read-error-is-absence", "a lookup that failed answers: not found", "kernel/read_path.cc",
            "  TARN_TRY(read.status());\n  if (read.answer()", "  if (read.answer()", [STORE]),
@@ -156,7 +181,7 @@ MUTANTS = [
            "return read->done < read->wanted ? Completion::kAgain : Completion::kWhole;",
            "return Completion::kWhole;", [("faults_uring_test",)]),
     Mutant("unverified-restart", "hostile bytes: an entry may share more of a key than there is", "format/block.cc",
-           "if (shared > key_.size() || ", "if (",
+           "if (entry.shared > key_.size() || ", "if (",
            [("fuzz_replay", "block", "--mutations", "1000", "../tree/tests/fuzz/corpus/block")]),
     Mutant("reads-freed-in-flight", "a batch of reads ends while the device still writes to its buffers",
            "kernel/read_engine.cc", "while (in_flight_ > 0) {", "while (false) {", [("faults_allocation_test",)]),

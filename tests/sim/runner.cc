@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "tests/support/dead_rows.h"
+
 namespace tarn::test {
 
 void Tally::Add(const Tally& other) {
@@ -22,6 +24,7 @@ Schedule WholeSchedule(uint64_t steps) {
 Outcome RunWorld(const WorldKind& kind, uint64_t seed, const Schedule& schedule, const Narrator& narrate,
                  uint64_t* begun) {
   Outcome outcome;
+  const LeastDeadRow least(static_cast<uint32_t>(1 + seed % 4));  // what a short life has plenty of
   const std::unique_ptr<World> world = kind.make({.seed = seed, .narrate = narrate});
   for (const uint64_t step : schedule) {
     if (!world->failure().empty()) break;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -52,10 +53,27 @@ inline std::string_view UserKeyOf(std::string_view internal_key) {
 inline Sequence SequenceOf(std::string_view internal_key) { return TrailerOf(internal_key) >> 8; }
 inline Kind KindOf(std::string_view internal_key) { return static_cast<Kind>(TrailerOf(internal_key) & 0xff); }
 
+// How many of the first `limit` bytes of a and b are the same. Inline and by words, because a call of memcmp costs as
+// much as the comparison of a short key.
+inline size_t SharedBytes(const char* a, const char* b, size_t limit) {
+  size_t n = 0;
+  for (; n + 8 <= limit; n += 8) {
+    uint64_t x, y;
+    std::memcpy(&x, a + n, 8);
+    std::memcpy(&y, b + n, 8);
+    if (x != y) return n + static_cast<size_t>(std::countr_zero(x ^ y)) / 8;
+  }
+  while (n < limit && a[n] == b[n]) ++n;
+  return n;
+}
+
 // <0, 0, >0 like memcmp, in the order stated at the top.
 inline int CompareInternalKeys(std::string_view a, std::string_view b) {
-  const int user = UserKeyOf(a).compare(UserKeyOf(b));
-  if (user != 0) return user;
+  const size_t a_user = a.size() - kTrailerBytes, b_user = b.size() - kTrailerBytes;
+  const size_t limit = a_user < b_user ? a_user : b_user;
+  const size_t same = SharedBytes(a.data(), b.data(), limit);
+  if (same < limit) return static_cast<unsigned char>(a[same]) < static_cast<unsigned char>(b[same]) ? -1 : 1;
+  if (a_user != b_user) return a_user < b_user ? -1 : 1;
   const uint64_t ta = TrailerOf(a), tb = TrailerOf(b);
   return ta > tb ? -1 : (ta < tb ? 1 : 0);
 }
