@@ -9,7 +9,8 @@ say() { printf '\n== %s\n' "$*"; }
 
 build_packages="g++ cmake ninja-build ccache mold pkg-config python3 liburing-dev libxxhash-dev libzstd-dev liblz4-dev
   libfuse3-dev fuse3 libgtest-dev libgmock-dev libbenchmark-dev libssl-dev libcli11-dev nlohmann-json3-dev libfmt-dev"
-test_packages="acl attr clang e2fsprogs fio gcc git libclang-rt-14-dev make rsync sqlite3 tar util-linux valgrind"
+test_packages="acl attr clang e2fsprogs fio gcc git libclang-rt-14-dev make rsync sqlite3 tar
+  util-linux valgrind xfsprogs"
 bench_packages="librocksdb-dev libleveldb-dev liblmdb-dev libwiredtiger-dev"
 
 install_packages() {

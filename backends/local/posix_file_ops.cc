@@ -64,8 +64,8 @@ class Posix final : public FileOps {
   int MapWindow(int fd, uint64_t offset, size_t n, Window* out) override {
     struct statfs fs;
     if (fstatfs(fd, &fs) != 0) return -errno;
-    // Elsewhere (copy on write, network) reserved space is no promise that a page can be written later: SIGBUS. Nor is
-    // it on xfs, which shuts down after an error of its device, and then refuses pages (tests/power).
+    // Elsewhere (copy on write, network) reserved space is no promise that a page can be written later: SIGBUS. Nor
+    // is it on xfs, which shuts down after an error of its device, and then refuses pages (tests/power).
     if (fs.f_type != EXT4_SUPER_MAGIC && fs.f_type != TMPFS_MAGIC) return -EOPNOTSUPP;
     const auto at = static_cast<off_t>(offset), size = static_cast<off_t>(n);
     const int reserved = Retry([&] { return fallocate(fd, 0, at, size); });

@@ -25,7 +25,7 @@ def read(path):
 
 
 def read_results(folder):
-    return {name: read(os.path.join(folder, f"{name}.json")) for name in (*SUITES, "device")}
+    return {name: read(os.path.join(folder, f"{name}.json")) for name in (*SUITES, "device", "mount")}
 
 
 def number(value):
@@ -135,6 +135,24 @@ def device(results):
     return table(("round", "Tarn, keys/s", "fio, reads/s", "Tarn / fio"), rows)
 
 
+def mount(results):
+    found = results.get("mount")
+    if not found:
+        return "Not measured."
+    if found["error"]:
+        return f"Not measured: {found['error']}"
+    rows = []
+    for row in found["rows"]:
+        if "skipped" in row:
+            rows.append([row["step"], row["unit"], "skipped: " + row["skipped"], "", ""])
+            continue
+        spreads = [f"{number(s['median'])} ({number(s['min'])} .. {number(s['max'])})"
+                   for s in (row["native"], row["mount"])]
+        ratio = times(row["ratio"])
+        rows.append([row["step"], row["unit"], *spreads, f"**{ratio}**" if row["ratio"] < 1 else ratio])
+    return f"`{found['command']}`\n\n" + table(("step", "unit", "native", "mount", "mount / native"), rows)
+
+
 def plots(page):
     """The pictures that lie beside the page."""
     folder, out = os.path.dirname(os.path.abspath(page)), []
@@ -152,7 +170,7 @@ def render(folder, page):
         text = file.read()
     values = {"machine": machine(results), "configurations": configurations(results),
               "missed": missed(results, reasons), "behind": behind(results, reasons),
-              "device": device(results), "plots": plots(page),
+              "device": device(results), "mount": mount(results), "plots": plots(page),
               **{f"table:{suite}": suite_table(results, suite) for suite in SUITES}}
     for name, value in values.items():
         if "{{" + name + "}}" not in text:

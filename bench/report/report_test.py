@@ -187,6 +187,7 @@ class PageTest(Case):
             for row in rows:
                 self.assertIn(f"| {row['workload']} | {row['engine']} | ", page)
             self.assertIn(f"(benchmarks-{suite}.svg)", page)
+        self.assertRegex(page, r"\| create \| ops/s \||Not measured: tarn bench mount")
         asked = set(re.findall(r"\n\| ([\w+-]+) \| tarn \| ", page))
         self.assertLessEqual({"fillrandom", "readrandom", "overwrite", "fill-4k", "ycsb-a", "multireadcold"}, asked)
         self.assertNotIn("{{", page)

@@ -87,8 +87,8 @@ TEST(Block, SeekFindsEachKeyAndItsNeighbours) {
   }
 }
 
-// Keys that begin with other keys and go on with what their trailers may hold: where a prefix ends inside a trailer, a
-// seek that goes by lengths alone must notice.
+// Keys that begin with other keys and go on with what their trailers may hold: where a prefix ends inside a
+// trailer, a seek that goes by lengths alone must notice.
 TEST(Block, SeekAmongKeysThatLookLikeTrailers) {
   std::mt19937 rng(11);
   const auto any_key = [&rng] {
