@@ -26,6 +26,7 @@
 #include "tarn/db.h"
 #include "tests/concurrency/linearizability.h"
 #include "tests/support/dead_rows.h"
+#include "tests/support/from_environment.h"
 #include "tests/support/mem_backend.h"
 #include "tests/support/sim_effects.h"
 #include "tests/support/wrapping_backend.h"
@@ -36,11 +37,6 @@ namespace {
 constexpr size_t kValueBytes = 2000;    // a few dozen writes fill a memtable
 constexpr uint64_t kOpsInHistory = 48;  // more make the search slow, not sharper
 constexpr uint64_t kHistoriesInStore = 25;
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 // Gives other threads the processor around every third change of the disk.
 class YieldingBackend final : public WrappingBackend {

@@ -12,21 +12,16 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <thread>
 #include <vector>
 
 #include "tarn/db.h"
 #include "tests/support/dead_rows.h"
+#include "tests/support/from_environment.h"
 #include "tests/support/mem_backend.h"
 
 namespace tarn::test {
 namespace {
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 // A moment that the compiler may not take away: a turn is less than a nanosecond.
 void Pause(uint64_t turns) {

@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <thread>
 
 #include "backends/local/local.h"
@@ -16,15 +15,11 @@
 #include "memtable/builtin.h"
 #include "tests/local/temp_directory.h"
 #include "tests/support/dead_rows.h"
+#include "tests/support/from_environment.h"
 #include "tests/support/mem_backend.h"
 
 namespace tarn::test {
 namespace {
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 struct Place {
   std::string name;

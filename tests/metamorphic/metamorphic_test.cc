@@ -11,16 +11,12 @@
 #include "base/hash.h"
 #include "tests/metamorphic/axes.h"
 #include "tests/metamorphic/performance.h"
+#include "tests/support/from_environment.h"
 #include "tests/support/mem_backend.h"
 #include "tests/support/sim_effects.h"
 
 namespace tarn::test {
 namespace {
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 std::vector<size_t> Sizes() {
   std::vector<size_t> sizes;

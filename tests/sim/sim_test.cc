@@ -12,14 +12,10 @@
 #include "tests/sim/explore.h"
 #include "tests/sim/isolate.h"
 #include "tests/sim/worlds.h"
+#include "tests/support/from_environment.h"
 
 namespace tarn::test {
 namespace {
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 Tally Live(const std::string& world, uint64_t first, uint64_t lives) {
   const uint64_t only = FromEnvironment("TARN_SEED", 0);
