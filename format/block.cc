@@ -78,6 +78,11 @@ bool IsBefore(std::string_view target, size_t matched, std::string_view suffix, 
   return user_bytes != wanted ? user_bytes < wanted : TrailerOf(suffix) > TrailerOf(target);
 }
 
+// A block without its restart array.
+std::string_view EntriesOf(std::string_view block, uint32_t restarts) {
+  return block.substr(0, block.size() - 4 - static_cast<size_t>(restarts) * 4);
+}
+
 // How far ahead of a walk over entries memory is fetched. Never looked at, so it may lie behind the block.
 constexpr size_t kPrefetchBytes = 256;
 
@@ -150,7 +155,7 @@ void BlockCursor::Reset(BlockRef block) {
   if (!block_) return;
   const std::string_view bytes = block_->bytes();
   restart_count_ = RestartCount(bytes);
-  if (restart_count_ > 0) data_ = bytes.substr(0, bytes.size() - 4 - static_cast<size_t>(restart_count_) * 4);
+  if (restart_count_ > 0) data_ = EntriesOf(bytes, restart_count_);
 }
 
 // 0 when there is none, or the array does not fit.
@@ -164,8 +169,8 @@ void BlockCursor::Prefetch(const Block& block) {
   const std::string_view bytes = block.bytes();
   const uint32_t count = RestartCount(bytes);
   if (count == 0) return;
-  const char* const restarts = bytes.data() + bytes.size() - 4 - static_cast<size_t>(count) * 4;
-  const uint32_t offset = DecodeFixed32(restarts + static_cast<size_t>(count / 2) * 4);
+  const std::string_view entries = EntriesOf(bytes, count);
+  const uint32_t offset = DecodeFixed32(entries.data() + entries.size() + static_cast<size_t>(count / 2) * 4);
   if (offset < bytes.size()) __builtin_prefetch(bytes.data() + offset);
 }
 

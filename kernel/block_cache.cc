@@ -38,9 +38,8 @@ struct BlockCache::Entry final : Reclaimer::Object {
   Entry(uint64_t t, uint64_t o, uint64_t h, BlockRef b, uint64_t bytes)
       : table(t), offset(o), block(b.get()), end(b->end()), hash(h), charge(bytes), held(std::move(b)) {}
   static constexpr size_t kPieceBytes = 192;  // whole cache lines
-  static void* operator new(size_t bytes) noexcept {
-    static_assert(kPieceBytes % 64 == 0);
-    CHECK(bytes <= kPieceBytes);
+  static void* operator new(size_t) noexcept {
+    static_assert(kPieceBytes % 64 == 0 && sizeof(Entry) <= kPieceBytes);
     return AllocateBlock(kPieceBytes);
   }
   static void operator delete(void* piece) { FreeBlock(piece, kPieceBytes); }
