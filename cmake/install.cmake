@@ -5,10 +5,11 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(objects)
-foreach(module base format memtable wal compaction local kernel)
+foreach(module base format memtable wal compaction local s3 kernel)
   list(APPEND objects $<TARGET_OBJECTS:tarn_${module}>)
 endforeach()
-set(private_libs PkgConfig::URING PkgConfig::ZSTD PkgConfig::LZ4 Threads::Threads)
+set(private_libs PkgConfig::URING PkgConfig::ZSTD PkgConfig::LZ4 CURL::libcurl EXPAT::EXPAT OpenSSL::Crypto
+                 Threads::Threads)
 
 foreach(kind shared static)
   string(TOUPPER ${kind} KIND)

@@ -2,15 +2,19 @@
 # Shared by quickstart and check; sourced, not run. Needs $root, the top of the tree, and $name, the caller's name.
 #   install_packages build|test|bench   the Debian packages that are missing, as root or through sudo; each list holds
 #                                       the one before it, and bench adds the engines that tarn-bench compares with
+#   install_packages s3|ceph            what scripts/s3_server needs in any case, and the Ceph of this Debian with it
 #   build [TARGET...]             the release preset: build/bin/tarn, build/lib/libtarn.*; all without a target
 
 die() { echo "$name: $*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
 
 build_packages="g++ cmake ninja-build ccache mold pkg-config python3 liburing-dev libxxhash-dev libzstd-dev liblz4-dev
-  libfuse3-dev fuse3 libgtest-dev libgmock-dev libbenchmark-dev libssl-dev libcli11-dev nlohmann-json3-dev libfmt-dev"
-test_packages="acl attr clang e2fsprogs fio gcc git libclang-rt-14-dev make rsync sqlite3 tar
-  util-linux valgrind xfsprogs"
+  libfuse3-dev fuse3 libgtest-dev libgmock-dev libbenchmark-dev libssl-dev libcurl4-openssl-dev libexpat1-dev
+  libcli11-dev nlohmann-json3-dev libfmt-dev"
+s3_packages="ca-certificates curl debian-archive-keyring openssl util-linux"
+ceph_packages="ceph-mon ceph-osd radosgw"
+test_packages="acl attr clang e2fsprogs fio gcc git libclang-rt-14-dev make python3-swift rsync
+  sqlite3 tar valgrind xfsprogs $s3_packages"
 bench_packages="librocksdb-dev libleveldb-dev liblmdb-dev libwiredtiger-dev"
 
 install_packages() {
@@ -19,7 +23,9 @@ install_packages() {
     build) ;;
     test) wanted="$wanted $test_packages" ;;
     bench) wanted="$wanted $test_packages $bench_packages" ;;
-    *) die "install_packages $1: there is build, test and bench" ;;
+    s3) wanted=$s3_packages ;;
+    ceph) wanted="$s3_packages $ceph_packages" ;;
+    *) die "install_packages $1: there is build, test, bench, s3 and ceph" ;;
   esac
   command -v dpkg-query >/dev/null || die "this is no Debian-like system; install by hand, then rerun: $wanted"
   for package in $wanted; do

@@ -297,6 +297,42 @@ void AddCli(const Seeds& seeds) {
   seeds.Add("wire_arguments", "words", JoinSections({"ls", "-l", "/a b", "\xff\n", "", "/lake"}));
 }
 
+// Status (from 100), header, body; and URL, profile, file.
+void AddS3(const Seeds& seeds) {
+  const auto answer = [](int status, std::string_view header, std::string_view body) {
+    const int code = status - 100;
+    return Prefixed({code & 255, code >> 8}, Short(header)).append(body);
+  };
+  seeds.Add(
+      "s3_answers", "listing",
+      answer(
+          200, "bytes 0-9/100",
+          "<?xml version=\"1.0\"?><ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
+          "<Contents><Key>a%20b+c</Key><Size>5</Size><ETag>&quot;e&quot;</ETag></Contents></ListBucketResult>"));
+  seeds.Add("s3_answers", "error",
+            answer(503, "3", "<Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>"));
+  seeds.Add("s3_answers", "redirect",
+            answer(301, "eu-west-1", "<Error><Code>PermanentRedirect</Code><Region>eu-west-1</Region></Error>"));
+  seeds.Add("s3_answers", "upload",
+            answer(200, "", "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"));
+  seeds.Add("s3_answers", "deleted",
+            answer(200, "", "<DeleteResult><Error><Code>AccessDenied</Code></Error></DeleteResult>"));
+  seeds.Add("s3_answers", "bomb", answer(200, "", "<!DOCTYPE a [<!ENTITY b 'bb'><!ENTITY c '&b;&b;'>]><a>&c;</a>"));
+  seeds.Add("s3_answers", "page", answer(407, "", "<html><body>Sign in<br></body></html>"));
+  const auto text = [](std::string_view url, std::string_view profile, std::string_view file) {
+    return Short(url) + Short(profile).append(file);
+  };
+  seeds.Add(
+      "s3_text", "profile",
+      text("s3://bucket/a%20b?endpoint=http://h:9000&region=r&secret_key=env:S&hedge=off", "me",
+           "[default]\nregion = r\n[profile me]\naws_access_key_id = a\ns3 =\n  x = y\naws_secret_access_key=s\n"));
+  seeds.Add(
+      "s3_text", "metadata",
+      text("s3://b.c.d?addressing=virtual&part_mib=8&connections=9&deadline_seconds=1", "default",
+           R"({"AccessKeyId": "a", "SecretAccessKey": "s", "Token": "t", "Expiration": "2026-11-21T00:00:00Z"})"));
+  seeds.Add("s3_text", "date", text("s3://bucket?endpoint=https://[::1]:443", "", "Fri, 24 May 2013 00:00:00 GMT"));
+}
+
 // Control (closed or killed, resealed, strikes), strikes (file, place, kind, value), then open and operations.
 void AddStore(const Seeds& seeds) {
   seeds.Add("store", "sound", Prefixed({1, 1, 11, 5, 4, 7, 2, 3, 5, 0, 6, 8, 18}, ""));
@@ -332,5 +368,6 @@ int main(int argc, char** argv) {
   AddManifest(seeds);
   AddLake(seeds);
   AddCli(seeds);
+  AddS3(seeds);
   AddStore(seeds);
 }

@@ -30,6 +30,8 @@ constexpr Target kTargets[] = {
     {"location", RunLocation, 512, 16, false, nullptr},
     {"wire", RunWire, 8192, 16, false, nullptr},
     {"wire_arguments", RunWireArguments, 4096, 16, true, nullptr},
+    {"s3_answers", RunS3Answers, 4096, 16, false, nullptr},
+    {"s3_text", RunS3Text, 2048, 16, false, nullptr},
     {"store", RunStore, 512, 64, false, nullptr},
     {"repair", RunRepair, 128, 64, false, nullptr},
 };

@@ -36,6 +36,9 @@ void RunLocation(std::string_view input);
 void RunWire(std::string_view input);
 void RunWireArguments(std::string_view input);
 
+void RunS3Answers(std::string_view input);  // s3_targets.cc
+void RunS3Text(std::string_view input);
+
 void RunStore(std::string_view input);   // store_target.cc
 void RunRepair(std::string_view input);  // repair_target.cc
 

@@ -1,0 +1,56 @@
+// A store on the test server: options for a prefix of its own, and the backend over them. For tests/s3.
+#pragma once
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "backends/s3/encoding.h"
+#include "backends/s3/s3.h"
+#include "backends/s3/s3_internal.h"
+#include "base/system_effects.h"
+#include "tests/contract/backend_contract_fixture.h"
+#include "tests/s3/server_env.h"
+
+namespace tarn::test {
+
+// The server's keys as the process around us would have them, and nothing else of it.
+inline s3::Surroundings ServerSurroundings(const ServerEnv& server) {
+  s3::Surroundings around;
+  around.env = [=](const std::string& name) -> std::optional<std::string> {
+    if (name == "AWS_ACCESS_KEY_ID") return server.access_key;
+    if (name == "AWS_SECRET_ACCESS_KEY") return server.secret_key;
+    if (name == "AWS_REGION") return server.region;
+    return std::nullopt;
+  };
+  around.read_file = [](const std::string&) -> Result<std::string> { return Status::NotFound("no files here"); };
+  return around;
+}
+
+inline s3::S3Options ServerOptions(const ServerEnv& server, const std::string& prefix) {
+  s3::S3Options options;
+  options.bucket = server.bucket;
+  options.prefix = prefix;
+  options.endpoint = server.endpoint;
+  options.if_match_quotes = !server.if_match_unquoted;
+  return options;
+}
+
+inline Result<std::shared_ptr<s3::S3Backend>> OpenOnServer(const ServerEnv& server, const s3::S3Options& options) {
+  const auto clock = SystemClock();
+  TARN_ASSIGN(auto transport, s3::NewCurlTransport({options.connections, options.ca_file}, clock));
+  return s3::OpenS3With(options, {clock, SystemEntropy(), std::move(transport), ServerSurroundings(server)});
+}
+
+// Deletes all blobs: the server keeps its objects in memory.
+inline Status EmptyStore(Backend& backend) {
+  for (bool more = true; more;) {
+    TARN_ASSIGN(const ListPage page, backend.List("", "", 1000));
+    for (const BlobInfo& blob : page.blobs) TARN_TRY(backend.Delete(blob.name));
+    more = page.more;
+  }
+  return Status::Ok();
+}
+
+}  // namespace tarn::test
