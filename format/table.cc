@@ -88,6 +88,18 @@ Status Table::ParseHandle(std::string_view index_value, BlockHandle* handle) con
   return CheckHandle(*handle);
 }
 
+std::vector<BlockHandle> Table::IndexPartitions(BlockRef top) const {
+  std::vector<BlockHandle> handles;
+  BlockCursor cursor;
+  cursor.Reset(std::move(top));
+  for (cursor.SeekToFirst(); cursor.valid(); cursor.Next()) {
+    BlockHandle handle;
+    if (!ParseHandle(cursor.value(), &handle).ok()) break;  // damage is found by who needs it
+    handles.push_back(handle);
+  }
+  return handles;
+}
+
 Status Table::BlockError(BlockHandle handle, const Status& found) const {
   return BlockCorruption(number_, handle, found.message());
 }

@@ -7,9 +7,11 @@
 // Threads: a Table is shared freely; a TableProbe or cursor belongs to one thread.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "format/block_source.h"
 #include "format/lookup_hints.h"
@@ -70,6 +72,11 @@ class Table {
   BlockHandle filter() const { return filter_; }  // stored_bytes 0: none
   BlockHandle index() const { return index_; }    // the top of the two-level index; stored_bytes 0: no entries
 
+  // Whether nobody has asked this before: who is about to read an index partition then reads all of them at once.
+  bool TakeIndexUnread() const { return !index_read_.exchange(true, std::memory_order_relaxed); }
+  // The partitions that `top`, the block of index(), leads to.
+  std::vector<BlockHandle> IndexPartitions(BlockRef top) const;
+
   // For the readers in this folder. The block that an index entry leads to; checked to lie inside the file.
   Status ParseHandle(std::string_view index_value, BlockHandle* handle) const;
   // An error that was found inside a block, with blob, offset and next step added.
@@ -87,6 +94,7 @@ class Table {
   BlockHandle filter_, index_, range_block_, properties_;
   uint64_t entries_ = 0;
   RangeTombstones range_tombstones_;
+  mutable std::atomic<bool> index_read_{false};
 };
 
 // One point lookup in one table, resumable:  Start; while (Run(source) == kNeedBlock) { get wanted(); Supply }
@@ -99,6 +107,7 @@ class TableProbe {
   void Start(const Table* table, std::string_view user_key, Sequence snapshot, LookupHints* hints = nullptr);
   Step Run(BlockSource& source);
   bool done() const { return stage_ == Stage::kDone; }
+  bool wants_index() const { return stage_ == Stage::kIndex; }  // a partition
   BlockHandle wanted() const { return wanted_; }
   const Table* table() const { return table_; }
   // Goes on with the wanted block, as far as it leads.

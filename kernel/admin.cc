@@ -217,7 +217,7 @@ Status Engine::VerifyLog() {
     const Result<ReplayedLog> log = ReplayLog(*store_->parts.wal, backend, manifest.state(), nullptr);
     if (log.ok()) return CheckManifestIsNewest(store_->Manifested(), *log);
     // A flush may have released segments meanwhile.
-    if (attempt == kReadOnlyAttempts || !MovedOn(found)) return log.status();
+    if (attempt == kOpenAttempts || !MovedOn(found)) return log.status();
   }
 }
 

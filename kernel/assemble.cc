@@ -1,6 +1,7 @@
 #include "kernel/assemble.h"
 
 #include "backends/local/local.h"
+#include "backends/s3/s3.h"
 #include "base/system_effects.h"
 #include "compaction/builtin.h"
 #include "kernel/constants.h"
@@ -59,8 +60,13 @@ Result<std::shared_ptr<Backend>> OpenLocation(const Settings& settings, const st
   std::string path = location;
   if (path.starts_with("file://")) {
     path = path.substr(7);
+  } else if (path.starts_with("s3://")) {
+    TARN_ASSIGN(s3::S3Options options, s3::ParseS3Url(path));
+    options.read_only = settings.read_only;
+    TARN_ASSIGN(std::shared_ptr<Backend> bucket, s3::OpenS3Backend(options, SystemClock(), SystemEntropy()));
+    return bucket;
   } else if (path.find("://") != std::string::npos) {
-    return Status::Unsupported("location " + location + ": this build opens paths and file:// URLs only");
+    return Status::Unsupported("location " + location + ": this build opens paths, file:// and s3:// URLs");
   }
   if (path.empty()) return Status::Invalid("location is empty; name a directory");
   return local::OpenLocal(path, {.create = settings.create_if_missing && !settings.read_only,

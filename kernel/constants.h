@@ -20,8 +20,16 @@ inline constexpr uint64_t kQuantumBytes = 256 << 10;
 // A full manifest record is written after this many deltas, so a store opens with at most this many small reads.
 inline constexpr uint64_t kManifestDeltas = 64;
 
-// Attempts of a read-only open to catch a store that its writer keeps changing meanwhile.
-inline constexpr int kReadOnlyAttempts = 20;
+// Attempts of an open to catch a store that another writer keeps changing meanwhile.
+inline constexpr int kOpenAttempts = 20;
+
+// Where no lock keeps writers apart, one that has lost the store may still be writing tables, under the numbers that
+// follow. An opening leaves out more of them than he can write before he notices.
+inline constexpr uint64_t kTablesUnderWay = 1 << 20;
+
+// Without append files each commit is an object of the log, and recovery reads them one by one: after so many the
+// memtables are switched, whatever their size.
+inline constexpr uint32_t kCommitsPerSegment = 1000;
 
 // Back-pressure (kernel/pacer.h). Below the free share of debt nothing is delayed; from there the delay of each
 // byte grows with the square of the debt, and reaches the price of 16 MiB/s at the reference debt.

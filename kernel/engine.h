@@ -55,12 +55,14 @@ class Engine {
   Engine() = default;
   Status OpenReadOnly();
   bool MovedOn(uint64_t from) const;
+  bool OthersInterfered(const Status& opened) const;
   Status OpenForWriting();
   Status LoadOrCreate();
   Status SaveRecovered(std::shared_ptr<MemSet> recovered, uint64_t next_segment);
   Result<std::vector<BlobInfo>> CheckTables();
   Status RemoveOrphans(const std::vector<BlobInfo>& orphans);
-  void StartWriting(std::unique_ptr<WalWriter> wal);
+  Status TakeLog(uint64_t segment);
+  void StartWriting();
   Status WitnessClose();
   Status VerifyLog();
   std::shared_ptr<MemSet> NewMemSet(uint64_t first_wal);
@@ -69,6 +71,7 @@ class Engine {
   std::shared_ptr<Backend> backend_;  // outlives the lock it handed out
   std::unique_ptr<Lock> lock_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<WalWriter> log_;          // taken by an opening that is not through; earlier writers are shut out
   std::unique_ptr<WritePath> writes_;       // null on a read-only store
   std::unique_ptr<Background> background_;  // null on a read-only store
   std::atomic<bool> closed_{false};

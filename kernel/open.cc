@@ -55,13 +55,21 @@ Result<std::unique_ptr<Engine>> Engine::Open(const Settings& settings, Component
     engine->store_ = std::make_unique<Store>(settings, parts);
     const Status opened = settings.read_only ? engine->OpenReadOnly() : engine->OpenForWriting();
     if (opened.ok()) return engine;
-    const uint64_t looked = engine->store_->manifest_for_open().state().last().number;
-    if (!settings.read_only || attempt == kReadOnlyAttempts || !engine->MovedOn(looked)) return opened;
+    if (attempt == kOpenAttempts || !engine->OthersInterfered(opened)) return opened;
   }
 }
 
-// Whether a live writer has published since somebody looked, who then saw record `from`. Then his error, whatever it
-// says, may just be that tables or log segments were deleted under his hands.
+// Whether the error may just be that another writer was at work meanwhile. Where there are locks, only readers have
+// such company. Once we hold the log (TakeLog), he can finish what he is about, a record of the manifest, and nothing
+// more.
+bool Engine::OthersInterfered(const Status& opened) const {
+  if (!store_->settings.read_only && backend_->features().locks != nullptr) return false;
+  const bool lost_a_race = opened.code() == Code::kBusy || opened.code() == Code::kFenced;
+  return (log_ != nullptr && lost_a_race) || MovedOn(store_->manifest_for_open().state().last().number);
+}
+
+// Whether a live writer has published since somebody looked, who then saw record `from`. Then tables or log segments
+// may have been deleted under his hands.
 bool Engine::MovedOn(uint64_t from) const {
   Manifest now(*store_->parts.backend);
   return now.Load().ok() && now.state().last().number != from;
@@ -128,15 +136,25 @@ Status Engine::OpenForWriting() {
   TARN_ASSIGN(const std::vector<BlobInfo> orphans, CheckTables());
   store_->Show(std::max(last.last_sequence, recovered->last_sequence()));
   manifest.TakeOver(last.epoch + 1, HolderLine());
-  const uint64_t segment = std::max(log.next_segment, last.first_wal);
   // Before the record that names it: a first_wal that is not there is a loss and not a crash.
-  TARN_ASSIGN(auto wal, store_->parts.wal->Open(*store_->parts.backend, store_->store_id(), segment));
+  TARN_TRY(TakeLog(std::max(log.next_segment, last.first_wal)));
+  const uint64_t segment = log_->segment();
+  if (features.locks == nullptr) store_->RaiseTableNumber(store_->NewTableNumber() + kTablesUnderWay);
   TARN_TRY(SaveRecovered(recovered, segment));
   TARN_TRY(RemoveOrphans(orphans));
-  StartWriting(std::move(wal));
+  StartWriting();
   TARN_TRY(writes_->ReleaseWal(segment));  // what recovery has superseded
   background_->Kick();
   return {};
+}
+
+// Busy: another writer wrote on behind what was replayed. He cannot any more, so what is replayed next is all. What
+// an earlier attempt took is ours as long as nothing stands behind it; else somebody has taken the log from us.
+Status Engine::TakeLog(uint64_t segment) {
+  if (log_ != nullptr && log_->segment() + 1 == segment) return {};
+  TARN_ASSIGN(log_, store_->parts.wal->Open(*store_->parts.backend, store_->store_id(), segment));
+  if (log_->segment() == segment) return {};
+  return Status::Busy("another writer of the store is at work; close it, or open the store again");
 }
 
 Status Engine::LoadOrCreate() {
@@ -215,12 +233,12 @@ Status Engine::SaveRecovered(std::shared_ptr<MemSet> recovered, uint64_t next_se
   return {};
 }
 
-void Engine::StartWriting(std::unique_ptr<WalWriter> wal) {
+void Engine::StartWriting() {
   background_ = std::make_unique<Background>(
       *store_, Background::Hooks{.release_wal = [this](uint64_t first) { return writes_->ReleaseWal(first); },
                                  .set_pressure = [this](double pressure) { writes_->pacer().Set(pressure); }});
   writes_ =
-      std::make_unique<WritePath>(*store_, std::move(wal),
+      std::make_unique<WritePath>(*store_, std::move(log_),
                                   WritePath::Hooks{.memtable_switched = [this] { background_->Kick(); },
                                                    .wait_for_room = [this] { return background_->WaitForRoom(); }});
 }

@@ -49,6 +49,7 @@ class ReadEngine final : public BlockSource {
   // The wanted block of each probe, borrowed, into `blocks`; null where it is not in memory. What is looked at is
   // fetched into the processor's cache for all of them together, so that their waits overlap. REQUIRES: as RunCached.
   void PeekAll(std::span<TableProbe* const> probes, std::span<BlockRef> blocks);
+  bool RunInMemory(TableProbe& probe);
   void CountProbe(const TableProbe& probe);  // of one that came to its end by PeekAll
   // For probes: where point lookups of this store found their keys.
   LookupHints* hints() { return &hints_; }

@@ -18,7 +18,10 @@ struct WritePath::Writer {
 };
 
 WritePath::WritePath(Store& store, std::unique_ptr<WalWriter> wal, Hooks hooks)
-    : store_(store), hooks_(std::move(hooks)), wal_(std::move(wal)) {}
+    : store_(store),
+      hooks_(std::move(hooks)),
+      most_commits_(store.parts.backend->features().append == nullptr ? kCommitsPerSegment : UINT32_MAX),
+      wal_(std::move(wal)) {}
 
 Status WritePath::Write(const WriteBatch& batch, Durability durability, const std::function<Status()>& validate) {
   Writer writer;
@@ -88,7 +91,7 @@ Status WritePath::CommitGroup(const std::vector<Writer*>& group) {
     store_.stats.Add(Counter::kWriteDelayNanos, sleep);
   }
   if (mem_ == nullptr) mem_ = store_.Pin().view->mems.front();
-  if (mem_->memory_bytes() >= store_.memtable_bytes()) {
+  if (mem_->memory_bytes() >= store_.memtable_bytes() || commits_ >= most_commits_) {
     TARN_TRY(hooks_.wait_for_room());
     TARN_TRY(SwitchMemSet());
   }
@@ -101,6 +104,7 @@ Status WritePath::CommitGroup(const std::vector<Writer*>& group) {
     store_.cache.Shrink();
     store_.Show(first + count - 1);
   }
+  ++commits_;
   store_.stats.Add(Counter::kWrites, group.size());
   store_.stats.Add(Counter::kWriteGroups);
   store_.stats.Add(Counter::kWrittenBytes, bytes);
@@ -184,6 +188,7 @@ Status WritePath::RestartMemSet() {
 
 void WritePath::Push(std::shared_ptr<MemSet> fresh) {
   mem_ = fresh;
+  commits_ = 0;
   store_.PushMemSet(std::move(fresh));
 }
 
@@ -202,8 +207,12 @@ Status WritePath::SyncWal() {
 }
 
 Status WritePath::ReleaseWal(uint64_t first_needed) {
-  MutexLock lock(wal_mutex_);
-  return wal_->Release(first_needed);
+  WalWriter* log = nullptr;
+  {
+    MutexLock lock(wal_mutex_);
+    log = wal_.get();
+  }
+  return log->Release(first_needed);  // deleting takes its time, and commits go on beside it
 }
 
 Status WritePath::Close() {

@@ -69,6 +69,7 @@ class WritePath {
 
   Store& store_;
   const Hooks hooks_;
+  const uint32_t most_commits_;  // of one memtable set
   Pacer pacer_;
   Mutex queue_mutex_;  // guards: who waits, in which order
   std::deque<Writer*> queue_ GUARDED_BY(queue_mutex_);
@@ -76,6 +77,7 @@ class WritePath {
   std::unique_ptr<WalWriter> wal_ GUARDED_BY(wal_mutex_);
   std::string payload_;          // the leader's
   std::shared_ptr<MemSet> mem_;  // the leader's: the newest memtables, which nobody else replaces
+  uint32_t commits_ = 0;         // the leader's: since the last switch
 };
 
 // Checks sizes and form of a batch before it is queued. Invalid names the change.

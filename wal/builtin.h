@@ -7,7 +7,7 @@
 
 namespace tarn {
 
-// Segments as append files (docs/formats/wal.md). Needs a backend that hands out AppendStore.
+// Segments as append files, or as objects on a backend that hands out no AppendStore (docs/formats/wal.md).
 std::shared_ptr<WalStrategy> NewSegmentedWal();
 
 }  // namespace tarn

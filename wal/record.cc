@@ -13,6 +13,7 @@ constexpr size_t kNameDigits = 16;
 
 // Offsets of the fields, as docs/formats/wal.md draws them.
 constexpr size_t kVersionAt = 8;
+constexpr size_t kFormAt = 12;
 constexpr size_t kStoreIdAt = 16;
 constexpr size_t kSegmentAt = 32;
 constexpr size_t kHeaderSumAt = 64;
@@ -20,6 +21,8 @@ constexpr size_t kLengthAt = 8;
 constexpr size_t kTypeAt = 12;
 constexpr size_t kDurableAt = 13;
 constexpr size_t kChainAt = 21;
+// How the segment is stored. Never renumber.
+constexpr uint32_t kFile = 0, kObject = 1;
 static_assert(kHeaderSumAt + 8 == kSegmentHeaderBytes);
 static_assert(kChainAt + 8 == kRecordHeaderBytes);
 
@@ -58,7 +61,7 @@ std::string EncodeSegmentHeader(SegmentHeader* header) {
   CHECK(header->store_id.size() == kStoreIdBytes);
   std::string out(kMagic);
   PutFixed32(&out, kVersion);
-  PutFixed32(&out, 0);
+  PutFixed32(&out, header->object ? kObject : kFile);
   out += header->store_id;
   PutFixed64(&out, header->segment);
   PutFixed64(&out, header->previous.segment);
@@ -98,6 +101,12 @@ Result<std::optional<SegmentHeader>> DecodeSegmentHeader(std::string_view bytes,
     return Status::Unsupported(name + ", offset 8: log format " + std::to_string(version) + ", this build reads " +
                                std::to_string(kVersion) + "; open the store with the Tarn that wrote it");
   }
+  const uint32_t form = DecodeFixed32(bytes.data() + kFormAt);
+  if (form > kObject) {
+    return Status::Unsupported(name + ", offset 12: a log segment of form " + std::to_string(form) +
+                               ", this build reads 0 and 1; open the store with the Tarn that wrote it");
+  }
+  header.object = form == kObject;
   return std::optional<SegmentHeader>(std::move(header));
 }
 

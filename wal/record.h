@@ -40,11 +40,11 @@ std::optional<uint64_t> SegmentNumber(std::string_view name);
 // What the checksums of a segment are salted with: the store and the segment it belongs to.
 uint64_t SegmentIdentity(std::string_view store_id, uint64_t segment);
 
-// The end of a sealed segment, as its successor states it.
+// The end of a segment that is complete, as its successor states it.
 struct SegmentLink {
   uint64_t segment = 0;     // 0: none, this is the first segment of its writer
   uint64_t end_offset = 0;  // size of that segment
-  uint64_t chain = 0;       // chain value of its seal
+  uint64_t chain = 0;       // after its last record
   friend bool operator==(const SegmentLink&, const SegmentLink&) = default;
 };
 
@@ -52,7 +52,8 @@ struct SegmentHeader {
   std::string store_id;
   uint64_t segment = 0;
   SegmentLink previous;
-  uint64_t chain = 0;  // the value that the chain of this segment starts from: the header's checksum
+  bool object = false;  // it appeared whole, by one put; a file grows
+  uint64_t chain = 0;   // the value that the chain of this segment starts from: the header's checksum
 };
 
 // Sets header->chain, which is a result.

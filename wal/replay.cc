@@ -23,21 +23,26 @@ struct SegmentEnd {
   uint64_t segment = 0;
   uint64_t offset = 0;
   uint64_t chain = 0;
-  bool sealed = false;  // the log goes on in the next segment
-  bool torn = false;    // bytes that are no record stand behind `offset`
+  bool sealed = false;    // the log goes on in the next segment
+  bool torn = false;      // bytes that are no record stand behind `offset`
+  bool complete = false;  // nothing was ever behind `offset`
+  bool object = false;
 };
 
 class Replayer {
  public:
   Replayer(Backend& backend, std::string_view store_id, uint64_t first_segment, const WalStrategy::Visitor& visit)
-      : backend_(backend), store_id_(store_id), first_segment_(first_segment), visit_(visit) {}
+      : backend_(backend),
+        store_id_(store_id),
+        first_segment_(first_segment),
+        objects_only_(backend.features().append == nullptr),
+        visit_(visit) {}
 
   Result<WalReplayEnd> Run() {
     TARN_ASSIGN(const std::vector<ListedSegment> segments, ListSegments(backend_));
     std::optional<SegmentEnd> last;
     for (const ListedSegment& listed : segments) {
       if (listed.number < first_segment_) continue;
-      if (end_.first_segment == 0) end_.first_segment = listed.number;
       if (last.has_value() && last->sealed && listed.number != last->segment + 1) break;  // missing, see below
       TARN_ASSIGN(last, ReplaySegment(listed.number, last));
     }
@@ -66,13 +71,27 @@ class Replayer {
     TARN_ASSIGN(std::optional<SegmentHeader> header, reader.ReadHeader());
     if (!header.has_value()) {
       TARN_ASSIGN(const std::optional<uint64_t> witness, reader.FindWitnessBehind());
-      if (!witness.has_value()) return EndAt(&reader, segment);
+      if (!witness.has_value() && !objects_only_) {
+        BeginAt(segment);
+        return EndAt(&reader, segment);
+      }
       reader.Forget();  // as in ReplayRecords
       TARN_ASSIGN(header, reader.ReadHeader());
-      if (!header.has_value()) return Damaged(reader, segment, *witness);
+      if (!header.has_value())
+        return witness.has_value() ? Damaged(reader, segment, *witness) : Broken(reader, segment);
     }
     TARN_TRY(CheckLink(segment, header->previous, before));
-    return ReplayRecords(&reader, segment);
+    if (header->object && before.has_value() && before->object && before->segment + 1 != segment) {
+      return Missing(before->segment + 1, segment);  // numbers of objects leave nothing out
+    }
+    // An object with records belongs to the last one without. What belongs to one that was released is passed over.
+    if (!header->object || reader.size() == kSegmentHeaderBytes) BeginAt(segment);
+    return header->object ? ReplayObject(&reader, segment) : ReplayRecords(&reader, segment);
+  }
+
+  void BeginAt(uint64_t segment) {
+    begun_ = segment;
+    if (end_.first_segment == 0) end_.first_segment = segment;
   }
 
   // A segment that continues another was started after that one was durable up to its seal.
@@ -80,9 +99,9 @@ class Replayer {
     if (previous.segment == 0) return Status::Ok();
     if (!before.has_value() && previous.segment < first_segment_) return Status::Ok();  // it was released
     if (!before.has_value() || before->segment != previous.segment) return Missing(previous.segment, segment);
-    if (!before->sealed || before->offset != previous.end_offset || before->chain != previous.chain) {
+    if (!before->complete || before->offset != previous.end_offset || before->chain != previous.chain) {
       return Status::Corruption(Place(before->segment, before->offset) + "the log segment does not end as " +
-                                SegmentName(segment) + ", which continues it, states (sealed, " +
+                                SegmentName(segment) + ", which continues it, states (complete, " +
                                 std::to_string(previous.end_offset) + " bytes)" + std::string(kRepairStep));
     }
     return Status::Ok();
@@ -94,7 +113,10 @@ class Replayer {
   }
 
   Status Visit(uint64_t segment, uint64_t offset, std::string_view payload) {
-    const Status visited = visit_(segment, payload);
+    if (begun_ == 0) return Status::Ok();
+    ++end_.records;
+    end_.bytes += payload.size();
+    const Status visited = visit_(begun_, payload);
     if (visited.code() != Code::kCorruption) return visited;
     return visited.Annotate(SegmentName(segment) + ", offset " + std::to_string(offset));
   }
@@ -106,11 +128,7 @@ class Replayer {
       const uint64_t at = reader->offset();
       TARN_ASSIGN(const SegmentReader::Item item, reader->Next(&payload));
       switch (item) {
-        case SegmentReader::Item::kData:
-          TARN_TRY(Visit(segment, at, payload));
-          ++end_.records;
-          end_.bytes += payload.size();
-          break;
+        case SegmentReader::Item::kData: TARN_TRY(Visit(segment, at, payload)); break;
         case SegmentReader::Item::kSeal:
         case SegmentReader::Item::kClose: {
           TARN_ASSIGN(const bool ends, reader->OnlyZerosFrom(reader->offset()));
@@ -120,7 +138,8 @@ class Replayer {
                                       "segment" +
                                       std::string(kRepairStep));
           }
-          return SegmentEnd{segment, reader->offset(), reader->chain(), item == SegmentReader::Item::kSeal, false};
+          return SegmentEnd{segment, reader->offset(), reader->chain(), item == SegmentReader::Item::kSeal,
+                            false,   /*complete=*/true};
         }
         case SegmentReader::Item::kEnd: return SegmentEnd{segment, reader->offset(), reader->chain(), false, false};
         case SegmentReader::Item::kBad: {
@@ -137,10 +156,36 @@ class Replayer {
     }
   }
 
+  // Records and a close, up to the last byte.
+  Result<SegmentEnd> ReplayObject(SegmentReader* reader, uint64_t segment) {
+    uint64_t read_again = 0;  // as in ReplayRecords
+    for (bool closed = false; reader->offset() < reader->size();) {
+      std::string_view payload;
+      const uint64_t at = reader->offset();
+      TARN_ASSIGN(const SegmentReader::Item item, reader->Next(&payload));
+      if (item == SegmentReader::Item::kData && !closed) {
+        TARN_TRY(Visit(segment, at, payload));
+      } else if (item == SegmentReader::Item::kClose && !closed) {
+        closed = true;
+      } else if (item == SegmentReader::Item::kBad && at != read_again) {  // perhaps it was damaged on the way
+        read_again = at;
+        reader->Forget();
+      } else {
+        return Broken(*reader, segment);
+      }
+    }
+    return SegmentEnd{segment, reader->offset(), reader->chain(), false, false, /*complete=*/true, /*object=*/true};
+  }
+
   // No valid header or record stands at the reader's place, and nothing says that one ever did.
   static Result<SegmentEnd> EndAt(SegmentReader* reader, uint64_t segment) {
     TARN_ASSIGN(const bool empty, reader->OnlyZerosFrom(reader->offset()));  // a header that was never written
     return SegmentEnd{segment, reader->offset(), reader->chain(), false, !empty};
+  }
+  static Status Broken(const SegmentReader& reader, uint64_t segment) {
+    return Status::Corruption(Place(segment, reader.offset()) +
+                              "what was put here does not read back, and an object is put whole" +
+                              std::string(kRepairStep));
   }
   static Status Damaged(const SegmentReader& reader, uint64_t segment, uint64_t witness) {
     return Status::Corruption(Place(segment, reader.offset()) + "what was written here does not read back, but " +
@@ -151,7 +196,9 @@ class Replayer {
   Backend& backend_;
   const std::string store_id_;
   const uint64_t first_segment_;
+  const bool objects_only_;  // so nobody's death leaves half a header
   const WalStrategy::Visitor& visit_;
+  uint64_t begun_ = 0;  // the segment that the records belong to; 0: one that was released
   WalReplayEnd end_;
 };
 

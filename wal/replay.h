@@ -5,7 +5,8 @@
 //   - Corruption, when something that can only be written later vouches for it: a later record of the segment
 //     that states a durable offset beyond it, or a next segment that continues this one;
 //   - the torn tail of a writer that died otherwise. What was never acknowledged as durable may end so.
-// A device error is neither; it is returned as it is.
+// A device error is neither; it is returned as it is. A segment that is an object is there whole or not at all, so
+// nothing about it is ever torn.
 //
 // Threads: no state; may run beside a live writer, whose unfinished last record looks like a torn tail.
 #pragma once

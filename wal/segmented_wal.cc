@@ -1,5 +1,5 @@
-// The segmented write-ahead log: segments are append files of the backend, written by one writer in sequence.
-// Bytes: docs/formats/wal.md. Reading: wal/replay.
+// The segmented write-ahead log: segments are append files of the backend, written by one writer in sequence; where
+// the backend has none they are objects (wal/object_writer). Bytes: docs/formats/wal.md. Reading: wal/replay.
 //
 // A writer starts a segment of its own when it is opened, and another with each Rotate. Its state is one line of
 // offsets in the current segment:
@@ -16,13 +16,14 @@
 //      behind a hole would be acknowledged but never replayed.
 //
 // Threads: one at a time, as the contract says; the kernel's write path owns the writer.
-#include <algorithm>
-#include <deque>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tarn/sdk/wal.h"
 #include "wal/builtin.h"
+#include "wal/object_writer.h"
+#include "wal/old_segments.h"
 #include "wal/record.h"
 #include "wal/replay.h"
 #include "wal/salvage.h"
@@ -39,19 +40,19 @@ constexpr size_t kPendingBytes = 256 << 10;
 class SegmentedWriter final : public WalWriter {
  public:
   // `older` are the segments of writers before this one.
-  SegmentedWriter(Backend& backend, AppendStore& store, std::string_view store_id, std::deque<ListedSegment> older)
-      : backend_(backend), store_(store), store_id_(store_id), older_(std::move(older)) {
-    for (const ListedSegment& segment : older_) older_bytes_ += segment.bytes;
-  }
+  SegmentedWriter(Backend& backend, AppendStore& store, std::string_view store_id,
+                  const std::vector<ListedSegment>& older)
+      : backend_(backend), store_(store), store_id_(store_id), older_(older) {}
 
   Result<std::unique_ptr<AppendFile>> Create(uint64_t segment) {
     return store_.CreateAppend(wal::SegmentName(segment));
   }
   void Start(std::unique_ptr<AppendFile> file, uint64_t segment, const wal::SegmentLink& previous) {
     file_ = std::move(file);
-    wal::SegmentHeader header{store_id_, segment, previous, 0};
+    wal::SegmentHeader header{store_id_, segment, previous, /*object=*/false, 0};
     pending_ = wal::EncodeSegmentHeader(&header);  // written with the first record at the latest
     segment_ = segment;
+    older_.SetCurrent(segment);
     identity_ = wal::SegmentIdentity(store_id_, segment);
     chain_ = header.chain;
     end_offset_ = pending_.size();
@@ -75,19 +76,19 @@ class SegmentedWriter final : public WalWriter {
     TARN_TRY(Poison(StartNext()));
     return segment_;
   }
-  Status Release(uint64_t first_needed) override;
+  Status Release(uint64_t first_needed) override { return older_.Release(backend_, first_needed); }
   Status Close() override {
     if (closed_) return Status::Ok();
     TARN_TRY(status_);
     TARN_TRY(Poison(End(RecordType::kClose)));
     file_.reset();
     closed_ = true;
-    status_ = Status::Invalid("wal: the log was closed; open a new writer");
+    (void)Poison(Status::Invalid("wal: the log was closed; open a new writer"));
     return Status::Ok();
   }
 
   uint64_t segment() const override { return segment_; }
-  uint64_t live_bytes() const override { return older_bytes_ + end_offset_; }
+  uint64_t live_bytes() override { return older_.bytes() + end_offset_; }
 
  private:
   Status AppendChecked(std::string_view payload, Durability durability) {
@@ -136,22 +137,22 @@ class SegmentedWriter final : public WalWriter {
     TARN_ASSIGN(auto next, Create(segment_ + 1));
     TARN_TRY(End(RecordType::kSeal));
     const wal::SegmentLink sealed{segment_, end_offset_, chain_};
-    older_.push_back({segment_, end_offset_});
-    older_bytes_ += end_offset_;
+    older_.Add({segment_, end_offset_});
     Start(std::move(next), segment_ + 1, sealed);
     return WritePending();  // the link that vouches for the sealed segment does not wait for a record
   }
 
   Status Poison(Status status) {
-    if (!status.ok()) status_ = status;
+    if (status.ok()) return status;
+    status_ = status;
+    older_.Refuse(status);
     return status;
   }
 
   Backend& backend_;
   AppendStore& store_;
   const std::string store_id_;
-  std::deque<ListedSegment> older_;  // not released, oldest first; the current segment is not among them
-  uint64_t older_bytes_ = 0;
+  wal::OldSegments older_;
 
   std::unique_ptr<AppendFile> file_;
   uint64_t segment_ = 0;
@@ -164,50 +165,27 @@ class SegmentedWriter final : public WalWriter {
   bool closed_ = false;
 };
 
-// Oldest first, so that what a crash in between leaves behind is still one log without a gap. A failed delete
-// says nothing about the log's bytes: the writer goes on, and the next Release tries again.
-Status SegmentedWriter::Release(uint64_t first_needed) {
-  TARN_TRY(status_);
-  if (first_needed > segment_) {
-    return Status::Invalid("wal: segment " + std::to_string(segment_) +
-                           " is being written and cannot be released; "
-                           "rotate first");
-  }
-  while (!older_.empty() && older_.front().number < first_needed) {
-    const Status deleted = backend_.Delete(wal::SegmentName(older_.front().number));
-    if (!deleted.ok() && deleted.code() != Code::kNotFound) return deleted;
-    older_bytes_ -= older_.front().bytes;
-    older_.pop_front();
-  }
-  return Status::Ok();
-}
-
 class SegmentedWal final : public WalStrategy {
  public:
   std::string_view name() const override { return "segmented"; }
 
   Result<std::unique_ptr<WalWriter>> Open(Backend& backend, std::string_view store_id,
                                           uint64_t first_segment) override {
-    AppendStore* const store = backend.features().append;
-    if (store == nullptr) {
-      return Status::Unsupported("wal: backend '" + backend.info().name +
-                                 "' cannot append to files, which the "
-                                 "segmented log needs; choose another WAL strategy or backend");
-    }
     if (store_id.size() != wal::kStoreIdBytes || first_segment == 0) {
       return Status::Invalid(
           "wal: opening a writer needs a store id of 16 bytes and a segment number above 0; pass "
           "the store's id and WalReplayEnd::next_segment");
     }
     TARN_ASSIGN(const std::vector<ListedSegment> listed, wal::ListSegments(backend));
+    AppendStore* const store = backend.features().append;
+    if (store == nullptr) return wal::OpenObjectWriter(backend, store_id, first_segment, listed);
     if (!listed.empty() && listed.back().number >= first_segment) {
       return Status::Invalid(wal::SegmentName(listed.back().number) +
                              ": the log segment exists, so a writer cannot "
                              "start at " +
                              std::to_string(first_segment) + "; replay first and start where it says");
     }
-    auto writer = std::make_unique<SegmentedWriter>(backend, *store, store_id,
-                                                    std::deque<ListedSegment>(listed.begin(), listed.end()));
+    auto writer = std::make_unique<SegmentedWriter>(backend, *store, store_id, listed);
     TARN_ASSIGN(auto file, writer->Create(first_segment));
     writer->Start(std::move(file), first_segment, {});
     return std::unique_ptr<WalWriter>(std::move(writer));

@@ -135,7 +135,8 @@ Status FileReader::CheckRange(uint64_t offset, size_t wanted) const {
 Status FileReader::Read(uint64_t offset, std::span<char> out) const {
   TARN_TRY(CheckRange(offset, out.size()));
   if (!direct_ || out.empty()) return ReadAll(offset, out, out.size());
-  const AlignedRead read(offset, out.size());
+  thread_local AlignedRead read;
+  read.Start(offset, out.size());
   TARN_TRY(ReadAll(read.begin(), {read.data(), read.size()}, read.needed()));
   read.CopyTo(out);
   return Status::Ok();
@@ -154,10 +155,15 @@ Status FileReader::ReadAll(uint64_t offset, std::span<char> out, size_t needed) 
   return Status::Ok();
 }
 
-AlignedRead::AlignedRead(uint64_t offset, size_t wanted)
-    : begin_(offset / kDirectBytes * kDirectBytes), needed_(static_cast<size_t>(offset - begin_) + wanted) {
+void AlignedRead::Start(uint64_t offset, size_t wanted) {
+  begin_ = offset / kDirectBytes * kDirectBytes;
+  needed_ = static_cast<size_t>(offset - begin_) + wanted;
   size_ = (needed_ + kDirectBytes - 1) / kDirectBytes * kDirectBytes;
+  if (size_ <= capacity_ && capacity_ <= kKeptBytes) return;
+  memory_.reset();
+  capacity_ = 0;
   memory_.reset(static_cast<char*>(::operator new(size_, std::align_val_t(kDirectBytes))));
+  capacity_ = size_;
 }
 
 void AlignedRead::CopyTo(std::span<char> out) const {

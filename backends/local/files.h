@@ -46,8 +46,9 @@ class FileReader final : public BlobReader {
 // The aligned stretch of a file around a read, and memory for it: a read of any place through a direct descriptor.
 class AlignedRead {
  public:
-  AlignedRead() = default;
-  AlignedRead(uint64_t offset, size_t wanted);  // throws bad_alloc
+  // Begins another read. Memory of up to kKeptBytes that is there is used again: a block is a page or two, and to get
+  // and clear them anew costs as much as to read them. throws bad_alloc
+  void Start(uint64_t offset, size_t wanted);
   char* data() const { return memory_.get(); }
   uint64_t begin() const { return begin_; }
   size_t size() const { return size_; }
@@ -56,12 +57,13 @@ class AlignedRead {
   void CopyTo(std::span<char> out) const;  // what was asked for
 
  private:
+  static constexpr size_t kKeptBytes = 64 << 10;
   struct Free {
     void operator()(char* memory) const { ::operator delete(memory, std::align_val_t(kDirectBytes)); }
   };
   std::unique_ptr<char, Free> memory_;
   uint64_t begin_ = 0;
-  size_t size_ = 0, needed_ = 0;
+  size_t size_ = 0, needed_ = 0, capacity_ = 0;
 };
 
 // `direct`: past the page cache, if the filesystem can.

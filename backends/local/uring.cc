@@ -160,10 +160,13 @@ class UringQueue final : public ReadQueue {
       free_.pop_back();
       ReadRequest* const next = waiting_.front();
       Slot& slot = slots_[index];
-      slot = {next, static_cast<const FileReader*>(next->blob), {.wanted = next->out.size()}, next->offset, next->out,
-              {}};
+      slot.request = next;
+      slot.file = static_cast<const FileReader*>(next->blob);
+      slot.progress = {.wanted = next->out.size()};
+      slot.begin = next->offset;
+      slot.to = next->out;
       if (slot.file->direct()) {
-        slot.aligned = AlignedRead(next->offset, next->out.size());
+        slot.aligned.Start(next->offset, next->out.size());
         slot.begin = slot.aligned.begin();
         slot.to = {slot.aligned.data(), slot.aligned.size()};
         slot.progress.wanted = slot.aligned.needed();
@@ -233,7 +236,7 @@ class UringQueue final : public ReadQueue {
       status = FileError(-result, "read", slot.file->path());
     }
     Finish(request, std::move(status));
-    slot = {};
+    slot.request = nullptr;
     free_.push_back(index);
     return false;
   }

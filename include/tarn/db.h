@@ -85,7 +85,7 @@ class Transaction {
 
 class DB {
  public:
-  // `location` is a path or file:// URL of a directory.
+  // `location` is a path or file:// URL of a directory, or an s3:// URL (docs/s3.md).
   static Result<std::unique_ptr<DB>> Open(const Settings& settings, const std::string& location);
   // With organs of the caller's choice; components.backend is required.
   static Result<std::unique_ptr<DB>> Open(const Settings& settings, Components components);

@@ -21,8 +21,11 @@ Status PowerGone() { return Status::Io("the simulated machine stopped: crash it 
 
 class BlobStorage final : public SimStorage {
  public:
-  BlobStorage(uint64_t seed, bool object)
-      : object_(object), chance_(seed), fault_chance_(seed), disk_(std::make_shared<MemBackend>()) {}
+  BlobStorage(uint64_t seed, bool object, bool files)
+      : object_(object),
+        chance_(seed),
+        fault_chance_(seed),
+        disk_(std::make_shared<MemBackend>(MemOptions{.append = files, .locks = files})) {}
 
   std::shared_ptr<Backend> Mount() override;
   void Crash(uint64_t seed, CrashMode mode) override;
@@ -257,7 +260,12 @@ std::optional<Damage> BlobStorage::Rot(uint64_t seed) {
 
 }  // namespace
 
-std::unique_ptr<SimStorage> MakeMemStorage(uint64_t seed) { return std::make_unique<BlobStorage>(seed, false); }
-std::unique_ptr<SimStorage> MakeObjectStorage(uint64_t seed) { return std::make_unique<BlobStorage>(seed, true); }
+std::unique_ptr<SimStorage> MakeMemStorage(uint64_t seed) { return std::make_unique<BlobStorage>(seed, false, true); }
+std::unique_ptr<SimStorage> MakeObjectStorage(uint64_t seed) {
+  return std::make_unique<BlobStorage>(seed, true, true);
+}
+std::unique_ptr<SimStorage> MakeBucketStorage(uint64_t seed) {
+  return std::make_unique<BlobStorage>(seed, true, false);
+}
 
 }  // namespace tarn::test

@@ -56,6 +56,10 @@ TEST(Lives, Object) {
   LiveWell("object", {"throttled", "lost answer", "duplicate PUT", "late PUT", "late PUT landed", "bit rot"});
 }
 
+TEST(Lives, Bucket) {
+  LiveWell("bucket", {"throttled", "lost answer", "duplicate PUT", "late PUT", "late PUT landed", "bit rot"});
+}
+
 // Each line: world, seed, steps, what it found. Lives change when the worlds do, so a seed is only as good as the
 // directed test that stands beside it; it is kept because it costs nothing.
 TEST(Lives, SeedsThatFoundBugs) {

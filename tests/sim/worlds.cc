@@ -15,6 +15,8 @@ const std::vector<WorldKind>& Worlds() {
        [](const WorldOptions& o) { return MakeStoreWorld(o, MakeFileStorage(o.seed)); }},
       {"object", "a store on a bucket that throttles, loses answers, delivers late and twice",
        [](const WorldOptions& o) { return MakeStoreWorld(o, MakeObjectStorage(o.seed)); }},
+      {"bucket", "the same with nothing beside the bucket: the log is objects, and no lock keeps writers apart",
+       [](const WorldOptions& o) { return MakeStoreWorld(o, MakeBucketStorage(o.seed)); }},
       {"lake", "a lake (files, directories, snapshots, streams) on blobs in memory",
        [](const WorldOptions& o) { return MakeLakeWorld(o, MakeMemStorage(o.seed)); }},
       {"lakefiles", "a lake on the local backend over a simulated filesystem",

@@ -201,7 +201,7 @@ TEST_F(WalDamageTest, ATornTailIsAcceptedOnlyBeforeAnotherWritersSegment) {
   ASSERT_TRUE(next->Append("next", Durability::kPower).ok());
   ExpectPayloads(Replay(), 5, false);
   // The same end under a segment that claims to continue it.
-  SegmentHeader header{std::string(kStore), 2, {1, BytesOf(1).size(), 99}, 0};
+  SegmentHeader header{std::string(kStore), 2, {1, BytesOf(1).size(), 99}, false, 0};
   SetBytes(2, EncodeSegmentHeader(&header));
   ExpectCorruption(Replay().status, 1, starts_[4]);
 }

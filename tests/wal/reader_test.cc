@@ -38,7 +38,7 @@ class Blob final : public BlobReader {
 class Builder {
  public:
   Builder() {
-    SegmentHeader header{std::string(kStore), kSegment, {}, 0};
+    SegmentHeader header{std::string(kStore), kSegment, {}, false, 0};
     bytes = EncodeSegmentHeader(&header);
     chain_ = header.chain;
   }

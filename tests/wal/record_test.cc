@@ -28,7 +28,7 @@ TEST(WalRecordTest, NamesRoundTripInOrderAndNothingElseIsAName) {
 }
 
 TEST(WalRecordTest, SegmentHeadersRoundTrip) {
-  SegmentHeader header{std::string(kStore), 7, {6, 1234, 0xabcdef}, 0};
+  SegmentHeader header{std::string(kStore), 7, {6, 1234, 0xabcdef}, false, 0};
   const std::string bytes = EncodeSegmentHeader(&header);
   ASSERT_EQ(bytes.size(), kSegmentHeaderBytes);
   const auto decoded = DecodeSegmentHeader(bytes, kStore, 7);

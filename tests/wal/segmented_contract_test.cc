@@ -1,4 +1,4 @@
-// The segmented log under the contract of all logs.
+// The segmented log under the contract of all logs, with segments that are files and with segments that are objects.
 #include "tests/contract/wal_contract.h"
 #include "tests/support/mem_backend.h"
 #include "wal/builtin.h"
@@ -22,10 +22,15 @@ class MemWorld final : public WalWorld {
   std::shared_ptr<test::MemBackend> disk_;
 };
 
+std::unique_ptr<WalWorld> World(const test::MemOptions& options) {
+  return std::make_unique<MemWorld>(std::make_shared<test::MemBackend>(options));
+}
+
 INSTANTIATE_TEST_SUITE_P(Segmented, WalContract,
-                         testing::Values(WalContractParam{
-                             "segmented", [] { return NewSegmentedWal(); },
-                             [] { return std::make_unique<MemWorld>(std::make_shared<test::MemBackend>()); }}));
+                         testing::Values(WalContractParam{"files", [] { return NewSegmentedWal(); },
+                                                          [] { return World({}); }},
+                                         WalContractParam{"objects", [] { return NewSegmentedWal(); },
+                                                          [] { return World({.append = false, .locks = false}); }}));
 
 }  // namespace
 }  // namespace tarn::contract

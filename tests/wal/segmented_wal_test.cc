@@ -11,10 +11,6 @@ namespace {
 using SegmentedWalTest = WalFixture;
 
 TEST_F(SegmentedWalTest, RefusesWhatItCannotDo) {
-  test::MemBackend objects({.append = false, .locks = false});
-  const Status no_append = strategy_->Open(objects, kStore, 1).status();
-  EXPECT_EQ(no_append.code(), Code::kUnsupported);
-  EXPECT_NE(no_append.message().find(objects.info().name), std::string_view::npos);
   EXPECT_EQ(strategy_->Open(*disk_, "short", 1).status().code(), Code::kInvalid);
   EXPECT_EQ(strategy_->Open(*disk_, kStore, 0).status().code(), Code::kInvalid);
   EXPECT_EQ(strategy_->Replay(*disk_, "short", 1, {}).status().code(), Code::kInvalid);

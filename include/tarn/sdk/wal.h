@@ -17,7 +17,7 @@
 // After any error of Append, Sync or Rotate the writer is poisoned: every later call returns that error. Only
 // Invalid (a payload too large for the log, a writer already closed) changes nothing.
 //
-// Threads: one at a time.
+// Threads: one at a time; only Release may run beside the others, and itself.
 #pragma once
 
 #include <cstdint>
@@ -43,8 +43,8 @@ class WalWriter {
   virtual Result<uint64_t> Rotate() = 0;
   // Deletes this log's segments with a smaller number. The caller has published what supersedes them.
   virtual Status Release(uint64_t first_needed) = 0;
-  virtual uint64_t segment() const = 0;     // number of the current segment
-  virtual uint64_t live_bytes() const = 0;  // bytes in segments that were not released
+  virtual uint64_t segment() const = 0;  // number of the current segment
+  virtual uint64_t live_bytes() = 0;     // bytes in segments that were not released
   // Syncs and seals the log: from now on every missing byte is detectable.
   virtual Status Close() = 0;
 };
@@ -75,6 +75,8 @@ class WalStrategy {
   // still be lost to a power cut. The caller publishes it, or appends it again as kPower, before it acknowledges
   // anything new; otherwise the log could get a hole. Segments it no longer needs it then releases.
   // From its return on, also after power loss, replay finds the segment, so that its absence is known for a loss.
+  // Where no lock keeps other writers away, opening does: an earlier writer's next append is Fenced. If it went on
+  // after the replay, segment() is larger than `first_segment`, and the log is replayed once more.
   virtual Result<std::unique_ptr<WalWriter>> Open(Backend& backend, std::string_view store_id,
                                                   uint64_t first_segment) = 0;
   // Visits the payloads of segments >= first_segment. Changes nothing, so it may run beside a live writer.

@@ -1,0 +1,176 @@
+// Two writers of one store on a backend without locks and append files: whoever opens last has it, the one before
+// learns it at its next commit, and nothing that either acknowledged is lost. At each call of the opening the old
+// writer does something in between.
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "tests/kernel/sim_store.h"
+#include "tests/support/wrapping_backend.h"
+
+namespace tarn::test {
+namespace {
+
+// Runs `action` before its call number `at`.
+class Interrupted final : public WrappingBackend {
+ public:
+  Interrupted(std::shared_ptr<Backend> inner, int at, std::function<void()> action)
+      : WrappingBackend(std::move(inner)), at_(at), action_(std::move(action)) {}
+  bool reached() const { return calls_ >= at_; }
+
+ protected:
+  Status Around(const Call&, const Effect& effect) override {
+    if (++calls_ == at_) action_();
+    return effect();
+  }
+
+ private:
+  const int at_;
+  int calls_ = 0;
+  const std::function<void()> action_;
+};
+
+class Takeover : public testing::Test {
+ protected:
+  static std::shared_ptr<MemBackend> Bucket() {
+    return std::make_shared<MemBackend>(MemOptions{.append = false, .locks = false});
+  }
+  // The old writer's; what it acknowledges has to be found.
+  void OldPuts() {
+    const std::string key = NumberedKey(++made_);
+    const Status put = old_->Put(key, "old", Durability::kPower);
+    if (put.ok()) owed_[key] = "old";
+    fenced_ |= put.code() == Code::kFenced;
+  }
+  void ExpectOwed(DB& db, const std::string& when) const {
+    for (const auto& [key, value] : owed_) {
+      std::string found;
+      const Status got = db.Get(key, &found);
+      ASSERT_TRUE(got.ok()) << when << ": " << key << ": " << got.ToString();
+      EXPECT_EQ(found, value) << when;
+    }
+  }
+
+  std::shared_ptr<MemBackend> bucket_ = Bucket();
+  std::unique_ptr<DB> old_;
+  std::map<std::string, std::string> owed_;
+  uint64_t made_ = 0;
+  bool fenced_ = false;
+};
+
+TEST_F(Takeover, WhateverTheOldWriterDoesMeanwhile) {
+  int fenced_rounds = 0;
+  bool reached = true;
+  for (int at = 1; reached; ++at) {
+    for (const std::string what : {"put", "flush", "put and flush", "put twice", "flush and put", "compact"}) {
+      const std::string when = what + " at call " + std::to_string(at);
+      bucket_ = Bucket();
+      owed_.clear();
+      fenced_ = false;
+      old_ = std::move(OpenSim(bucket_)).value();
+      for (int i = 0; i < 3; ++i) OldPuts();
+      ASSERT_TRUE(old_->Flush().ok());
+      OldPuts();
+      const auto interrupted = std::make_shared<Interrupted>(bucket_, at, [&] {
+        if (what.starts_with("put")) OldPuts();
+        if (what == "put twice") OldPuts();
+        if (what.find("flush") != std::string::npos) (void)old_->Flush().ok();
+        if (what == "flush and put") OldPuts();
+        if (what == "compact") (void)old_->Compact().ok();
+      });
+      auto opened = OpenSim(interrupted, SmallSettings(), 2);
+      ASSERT_TRUE(opened.ok()) << when << ": " << opened.status().ToString();
+      reached = interrupted->reached();
+      ExpectOwed(**opened, when);
+      OldPuts();
+      EXPECT_TRUE(fenced_) << when << ": the old writer goes on";
+      fenced_rounds += fenced_ ? 1 : 0;
+      ASSERT_TRUE((*opened)->Put("new", "mine", Durability::kPower).ok()) << when;
+      owed_["new"] = "mine";
+      (void)old_->Flush().ok();
+      old_.reset();
+      opened->reset();  // closes the wrapper's store, too
+      auto again = OpenSim(bucket_, SmallSettings(), 3);
+      ASSERT_TRUE(again.ok()) << when << ": " << again.status().ToString();
+      ExpectOwed(**again, when + ", opened again");
+      EXPECT_TRUE((*again)->Verify().ok()) << when;
+    }
+  }
+  EXPECT_GT(fenced_rounds, 50);
+}
+
+// A third opens the store at each call of the second's opening, and writes. Whoever is left at the end, nothing that
+// anybody acknowledged is lost.
+TEST_F(Takeover, ThreeOfThem) {
+  bool reached = true;
+  int refused = 0;
+  for (int at = 1; reached; ++at) {
+    const std::string when = "at call " + std::to_string(at);
+    bucket_ = Bucket();
+    owed_.clear();
+    old_ = std::move(OpenSim(bucket_)).value();
+    for (int i = 0; i < 3; ++i) OldPuts();
+    std::unique_ptr<DB> third;
+    const auto third_puts = [&](const std::string& key) {
+      if (third != nullptr && third->Put(key, "third", Durability::kPower).ok()) owed_[key] = "third";
+    };
+    const auto interrupted = std::make_shared<Interrupted>(bucket_, at, [&] {
+      OldPuts();
+      auto opened = OpenSim(bucket_, SmallSettings(), 3);
+      ASSERT_TRUE(opened.ok()) << when << ": " << opened.status().ToString();
+      third = std::move(*opened);
+      third_puts("third a");
+    });
+    auto second = OpenSim(interrupted, SmallSettings(), 2);
+    reached = interrupted->reached();
+    third_puts("third b");
+    if (second.ok()) {
+      if ((*second)->Put("second", "second", Durability::kPower).ok()) owed_["second"] = "second";
+      ExpectOwed(**second, when);
+    } else {
+      ++refused;
+      EXPECT_EQ(second.status().code(), Code::kFenced) << when << ": " << second.status().ToString();
+    }
+    third_puts("third c");
+    OldPuts();
+    if (third != nullptr) (void)third->Flush().ok();
+    if (second.ok()) second->reset();
+    third.reset();
+    old_.reset();
+    auto again = OpenSim(bucket_, SmallSettings(), 4);
+    ASSERT_TRUE(again.ok()) << when << ": " << again.status().ToString();
+    ExpectOwed(**again, when + ", opened again");
+    EXPECT_TRUE((*again)->Verify().ok()) << when;
+  }
+  EXPECT_EQ(refused, 0) << "the later one has it, as long as nobody opens after it";
+}
+
+TEST_F(Takeover, AReaderShutsNobodyOut) {
+  old_ = std::move(OpenSim(bucket_)).value();
+  OldPuts();
+  Settings settings = SmallSettings();
+  settings.read_only = true;
+  auto reader = OpenSim(bucket_, settings, 2);
+  ASSERT_TRUE(reader.ok()) << reader.status().ToString();
+  ExpectOwed(**reader, "read only");
+  OldPuts();
+  EXPECT_FALSE(fenced_);
+}
+
+TEST_F(Takeover, ManyCommitsSwitchTheMemtables) {
+  old_ = std::move(OpenSim(bucket_)).value();
+  for (int i = 0; i < 2100; ++i) OldPuts();
+  uint64_t begun = 0;
+  const ListPage page = bucket_->List("wal/", "", 5000).value();
+  for (const BlobInfo& object : page.blobs) begun += object.size == 72 ? 1 : 0;
+  EXPECT_EQ(begun, 3u) << "recovery reads objects one by one, so a flush after a thousand of them releases some";
+  ASSERT_TRUE(old_->Flush().ok());
+  EXPECT_LT(bucket_->List("wal/", "", 5000)->blobs.size(), 10u);
+  ASSERT_TRUE(old_->Close().ok());
+  auto again = OpenSim(bucket_, SmallSettings(), 2);
+  ASSERT_TRUE(again.ok());
+  ExpectOwed(**again, "opened again");
+}
+
+}  // namespace
+}  // namespace tarn::test

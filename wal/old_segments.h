@@ -1,0 +1,40 @@
+// OldSegments: the segments of a log behind the one that is being written, until they are released. It is what a
+// writer shares with the thread that releases: deleting takes as long as it takes, and appends go on meanwhile.
+//
+// Threads: any.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "base/mutex.h"
+#include "tarn/sdk/backend.h"
+#include "wal/replay.h"
+
+namespace tarn::wal {
+
+class OldSegments {
+ public:
+  explicit OldSegments(const std::vector<ListedSegment>& listed);
+
+  void Add(const ListedSegment& segment) EXCLUDES(mutex_);  // the newest of them
+  uint64_t bytes() EXCLUDES(mutex_);
+  // The segment that is being written, or begins what is: it cannot be released.
+  void SetCurrent(uint64_t segment) EXCLUDES(mutex_);
+  // From now on Release answers so.
+  void Refuse(const Status& why) EXCLUDES(mutex_);
+
+  // WalWriter::Release. Oldest first, so that what a crash in between leaves behind is still one log without a gap. A
+  // failed delete says nothing about the log's bytes: the writer goes on, and the next Release tries again.
+  Status Release(Backend& backend, uint64_t first_needed) EXCLUDES(mutex_);
+
+ private:
+  Mutex mutex_;                                            // a leaf; guards all below
+  std::deque<ListedSegment> segments_ GUARDED_BY(mutex_);  // oldest first
+  uint64_t bytes_ GUARDED_BY(mutex_) = 0;
+  uint64_t current_ GUARDED_BY(mutex_) = 0;
+  Status refused_ GUARDED_BY(mutex_);
+};
+
+}  // namespace tarn::wal
