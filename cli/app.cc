@@ -63,10 +63,10 @@ std::vector<std::string> NamesOf(const std::string& names) {
 }
 
 const std::vector<Verb::OptionText>& CommonOptions() {
-  static const auto* const kOptions =
-      new std::vector<Verb::OptionText>{{"--lake", "URL", "the lake: a path or file:// URL (default: $TARN_LAKE)"},
-                                        {"-q,--quiet", "", "no progress and no closing remarks"},
-                                        {"--help", "", "this text"}};
+  static const auto* const kOptions = new std::vector<Verb::OptionText>{
+      {"--lake", "URL", "the lake: a path, file:// or s3:// URL (default: $TARN_LAKE)"},
+      {"-q,--quiet", "", "no progress and no closing remarks"},
+      {"--help", "", "this text"}};
   return *kOptions;
 }
 
@@ -305,7 +305,7 @@ std::string CommandLine::Help(const std::string& name) const {
   out += "\nEvery verb has its own page with examples: tarn VERB --help\n";
   if (!name.empty()) return out;
   return out +
-         "\nThe lake is a directory: --lake PATH, --lake file:///PATH, or the environment variable TARN_LAKE.\n"
+         "\nThe lake is a directory or in a bucket: --lake PATH, --lake s3://BUCKET/PREFIX, or $TARN_LAKE.\n"
          "Paths inside it are absolute: /data/x.\n"
          "\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 in use, 5 corruption, 6 no space,\n"
          "            130 interrupted\n"

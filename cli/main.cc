@@ -64,15 +64,18 @@ Result<int> ForwardTo(Context& context, const std::vector<std::string>& args) {
 }
 
 int RunOnLake(Context& context, const Parsed& parsed, const std::vector<std::string>& args) {
-  auto directory = AbsoluteDirectory(context.location);
-  if (!directory.ok()) return Conclude(context, parsed.verb, directory.status());
-  context.lake_directory = *directory;
-  auto forwarded = ForwardTo(context, args);
+  Result<int> forwarded = Status::NotFound("a bucket has no place for a mount's socket");
+  if (!IsBucket(context.location)) {
+    auto directory = AbsoluteDirectory(context.location);
+    if (!directory.ok()) return Conclude(context, parsed.verb, directory.status());
+    context.lake_directory = *directory;
+    forwarded = ForwardTo(context, args);
+  }
   if (forwarded.ok()) return *forwarded;
   if (forwarded.status().code() != Code::kNotFound) return Conclude(context, parsed.verb, forwarded.status());
   const Access access = parsed.invocation->needs == Needs::kLakeToRead ? Access::kRead : Access::kWrite;
   auto lake = OpenLake(context.location, access, context.caller.command);
-  if (lake.status().code() == Code::kBusy) {
+  if (lake.status().code() == Code::kBusy && !IsBucket(context.location)) {
     // It may have been a mount that was just starting when we knocked.
     forwarded = ForwardTo(context, args);
     if (forwarded.ok()) return *forwarded;

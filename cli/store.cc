@@ -7,6 +7,8 @@
 #include <cerrno>
 
 #include "backends/local/local.h"
+#include "backends/s3/s3.h"
+#include "base/system_effects.h"
 #include "cli/context.h"
 #include "cli/local_fs.h"
 #include "cli/text.h"
@@ -16,18 +18,50 @@ namespace {
 
 constexpr std::string_view kFileScheme = "file://";
 
-Result<Components> ComponentsOf(const std::string& directory, Access access, const std::string& holder) {
+Result<std::shared_ptr<Backend>> OpenBucket(const std::string& location, bool read_only) {
+  TARN_ASSIGN(s3::S3Options options, s3::ParseS3Url(location));
+  options.read_only = read_only;
+  TARN_ASSIGN(std::shared_ptr<Backend> bucket, s3::OpenS3Backend(options, SystemClock(), SystemEntropy()));
+  return bucket;
+}
+
+Result<Components> ComponentsOf(const std::string& location, Access access, const std::string& holder) {
+  Components components;
+  components.holder = holder;
+  if (IsBucket(location)) {
+    TARN_ASSIGN(components.backend, OpenBucket(location, access == Access::kRead));
+    return components;
+  }
+  TARN_ASSIGN(const std::string directory, DirectoryOf(location));
   local::LocalOptions options;
   options.create = access == Access::kCreate;
   options.read_only = access == Access::kRead;
-  TARN_ASSIGN(auto backend, local::OpenLocal(directory, options));
-  Components components;
-  components.backend = std::move(backend);
-  components.holder = holder;
+  TARN_ASSIGN(components.backend, local::OpenLocal(directory, options));
   return components;
 }
 
+// Tables or a log without a manifest are a store that lost it: the kernel says so.
+Result<bool> HoldsStore(Backend& backend) {
+  for (const char* part : {"manifest/", "table/", "wal/"}) {
+    TARN_ASSIGN(const ListPage page, backend.List(part, "", 1));
+    if (!page.blobs.empty()) return true;
+  }
+  return false;
+}
+
+Result<Found> LookAtLocation(const std::string& location) {
+  if (!IsBucket(location)) {
+    TARN_ASSIGN(const std::string directory, DirectoryOf(location));
+    return LookAt(directory);
+  }
+  TARN_ASSIGN(const auto bucket, OpenBucket(location, /*read_only=*/true));
+  TARN_ASSIGN(const bool store, HoldsStore(*bucket));
+  return store ? Found::kStore : Found::kEmpty;  // other objects below a prefix disturb nobody
+}
+
 }  // namespace
+
+bool IsBucket(const std::string& location) { return location.starts_with("s3://"); }
 
 Result<std::string> DirectoryOf(const std::string& location) {
   if (location.empty()) return NoLocation();
@@ -37,10 +71,15 @@ Result<std::string> DirectoryOf(const std::string& location) {
     return Status::Invalid(
         fmt::format("{}: a file:// URL holds an absolute path; write file:///path", Escape(location)));
   }
+  if (IsBucket(location)) {
+    return Status::Unsupported(
+        fmt::format("{}: this verb needs a lake in a directory; a bucket has none", Escape(location)));
+  }
   const size_t colon = location.find("://");
   if (colon != std::string::npos && location.find('/') > colon) {
-    return Status::Unsupported(fmt::format("{}: this program has no '{}' backend; use a path or a file:// URL",
-                                           Escape(location), Escape(location.substr(0, colon))));
+    return Status::Unsupported(
+        fmt::format("{}: this program has no '{}' backend; use a path, a file:// or an s3:// URL", Escape(location),
+                    Escape(location.substr(0, colon))));
   }
   return location;
 }
@@ -61,19 +100,14 @@ Result<Found> LookAt(const std::string& directory) {
   TARN_ASSIGN(const auto names, ListDirectory(fd.get(), directory));
   if (names.empty()) return Found::kEmpty;
   TARN_ASSIGN(auto backend, OpenBackend(directory));
-  // Tables or a log without a manifest are a store that lost it: the kernel says so.
-  for (const char* part : {"manifest/", "table/", "wal/"}) {
-    TARN_ASSIGN(const ListPage page, backend->List(part, "", 1));
-    if (!page.blobs.empty()) return Found::kStore;
-  }
-  return Found::kSomethingElse;
+  TARN_ASSIGN(const bool store, HoldsStore(*backend));
+  return store ? Found::kStore : Found::kSomethingElse;
 }
 
 Result<std::unique_ptr<lake::Lake>> OpenLake(const std::string& location, Access access, const std::string& holder) {
-  TARN_ASSIGN(const std::string directory, DirectoryOf(location));
-  TARN_ASSIGN(const Found found, LookAt(directory));
+  TARN_ASSIGN(const Found found, LookAtLocation(location));
   if (found != Found::kStore) return NoLakeAt(location);
-  TARN_ASSIGN(Components components, ComponentsOf(directory, access, holder));
+  TARN_ASSIGN(Components components, ComponentsOf(location, access, holder));
   lake::LakeOptions options;
   options.settings.create_if_missing = false;
   options.settings.read_only = access == Access::kRead;
@@ -83,8 +117,7 @@ Result<std::unique_ptr<lake::Lake>> OpenLake(const std::string& location, Access
 }
 
 Result<std::unique_ptr<lake::Lake>> InitLake(const std::string& location, const std::string& holder) {
-  TARN_ASSIGN(const std::string directory, DirectoryOf(location));
-  TARN_ASSIGN(const Found found, LookAt(directory));
+  TARN_ASSIGN(const Found found, LookAtLocation(location));
   if (found == Found::kStore) {
     return Status(Code::kInvalid,
                   fmt::format("{}: there is a lake or store already; use it, or name another path", Escape(location)),
@@ -96,13 +129,12 @@ Result<std::unique_ptr<lake::Lake>> InitLake(const std::string& location, const 
         fmt::format("{}: the directory is not empty and is no lake; name an empty or new one", Escape(location)),
         ENOTEMPTY);
   }
-  TARN_ASSIGN(Components components, ComponentsOf(directory, Access::kCreate, holder));
+  TARN_ASSIGN(Components components, ComponentsOf(location, Access::kCreate, holder));
   return lake::Lake::Init(std::move(components), {});
 }
 
 Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access, const std::string& holder) {
-  TARN_ASSIGN(const std::string directory, DirectoryOf(location));
-  TARN_ASSIGN(const Found found, LookAt(directory));
+  TARN_ASSIGN(const Found found, LookAtLocation(location));
   if (found == Found::kSomethingElse) {
     return Status::Invalid(
         fmt::format("{}: the directory is not empty and is no store; name another one", Escape(location)));
@@ -111,7 +143,7 @@ Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access
     return Status::NotFound(fmt::format("no store at {}; the first write makes one: tarn --lake {} kv put KEY VALUE",
                                         Escape(location), ShellQuote(location)));
   }
-  TARN_ASSIGN(Components components, ComponentsOf(directory, access, holder));
+  TARN_ASSIGN(Components components, ComponentsOf(location, access, holder));
   Settings settings;
   settings.create_if_missing = access == Access::kCreate;
   settings.read_only = access == Access::kRead;

@@ -1,5 +1,5 @@
-// Store: from what the user calls a lake (a path or file:// URL) to an open store. The one file of the CLI that
-// names a backend.
+// Store: from what the user calls a lake (a path, a file:// or an s3:// URL) to an open store. The one file of the
+// CLI that names a backend.
 #pragma once
 
 #include <memory>
@@ -9,6 +9,8 @@
 
 namespace tarn::cli {
 
+// An s3:// URL (docs/s3.md): no directory, and nothing of this machine.
+bool IsBucket(const std::string& location);
 // The directory a URL means. Unsupported for schemes other than file://.
 Result<std::string> DirectoryOf(const std::string& location);
 

@@ -211,14 +211,16 @@ Result<std::string> NameOf(const Context& context, const std::string& source) {
 
 // Refuses a source inside the lake's own storage; the walk itself refuses one that holds it.
 Status CheckApart(const Context& context, const std::string& source, struct stat* storage) {
-  UniqueFd lake = OpenAt(AT_FDCWD, context.lake_directory, O_PATH | O_DIRECTORY);
-  if (!lake.ok() || fstat(lake.get(), storage) != 0) {
-    return LocalError(errno, context.lake_directory, "cannot look at the lake's directory");
-  }
+  *storage = {};
   UniqueFd from = OpenAt(context.caller.cwd_fd, source, O_PATH | O_NOFOLLOW);
   struct stat st;
   if (!from.ok() || fstat(from.get(), &st) != 0)
     return LocalError(errno, source, "nothing to import; check the path");
+  if (context.lake_directory.empty()) return {};  // a bucket lies apart from everything here
+  UniqueFd lake = OpenAt(AT_FDCWD, context.lake_directory, O_PATH | O_DIRECTORY);
+  if (!lake.ok() || fstat(lake.get(), storage) != 0) {
+    return LocalError(errno, context.lake_directory, "cannot look at the lake's directory");
+  }
   if (!S_ISDIR(st.st_mode)) {
     const size_t slash = source.find_last_of('/');
     const std::string above = slash == std::string::npos ? "." : source.substr(0, slash + 1);

@@ -4,7 +4,8 @@
 //   (CMakeLists.txt)
 //   ./embed store
 //
-// The argument is a directory for the store; it is made if it is missing, and a second run finds the data there.
+// The argument is a directory for the store, or s3://BUCKET/PREFIX (docs/s3.md); it is made if it is missing, and a
+// second run finds the data there.
 #include <tarn/db.h>
 
 #include <cstdio>
@@ -12,9 +13,9 @@
 
 namespace {
 
-tarn::Status Use(const std::string& directory) {
-  // Every setting has a default that is meant to be used. The store is locked for this process until it is closed.
-  TARN_ASSIGN(auto db, tarn::DB::Open({}, directory));
+tarn::Status Use(const std::string& place) {
+  // Every setting has a default that is meant to be used. A directory is locked for this process until it is closed.
+  TARN_ASSIGN(auto db, tarn::DB::Open({}, place));
 
   // A write survives kill -9 when it returns; ask for kPower where it must survive power loss, too.
   TARN_TRY(db->Put("lake/tarn", "small, deep"));
@@ -53,7 +54,7 @@ tarn::Status Use(const std::string& directory) {
 
 int main(int argc, char** argv) {
   if (argc != 2) {
-    std::fprintf(stderr, "usage: embed DIRECTORY\n");
+    std::fprintf(stderr, "usage: embed DIRECTORY|s3://BUCKET/PREFIX\n");
     return 2;
   }
   const tarn::Status status = Use(argv[1]);
