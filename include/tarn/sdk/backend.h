@@ -47,6 +47,9 @@ class BlobReader {
   virtual ~BlobReader() = default;
   // Bytes in the blob; fixed when it was opened.
   virtual uint64_t size() const = 0;
+  // Tells this blob from others that bear its name at another time (a store that was deleted and made again): what
+  // a cache that outlives the process files its blocks under. 0: the backend cannot tell.
+  virtual uint64_t identity() const { return 0; }
   // Fills all of `out` from `offset` or fails: a range past the end is Corruption (the host never asks for
   // bytes that it did not see written), naming the blob and the offset.
   virtual Status Read(uint64_t offset, std::span<char> out) const = 0;
@@ -143,6 +146,35 @@ class SpaceSource {
   virtual Result<SpaceInfo> Space() = 0;
 };
 
+// Many deletions in few requests.
+class BulkDelete {
+ public:
+  virtual ~BulkDelete() = default;
+  // A name that is missing is fine. After an error any of them may be gone, and the call may be repeated.
+  virtual Status DeleteAll(std::span<const std::string> names) = 0;
+};
+
+// For stores that keep some blobs near (on this machine) and all of them far. Advice: no answer of the store depends
+// on it, and the store may be unable to follow it.
+enum class Place : uint8_t { kNear, kFar };
+class Placement {
+ public:
+  virtual ~Placement() = default;
+  // Where a blob's reads should be served from: said before Create, or later of a blob that is there.
+  virtual void Prefer(std::string_view name, Place place) = 0;
+};
+
+// Counters and gauges of the backend for people and scripts, cumulative since it was opened.
+struct Meter {
+  std::string name;  // "s3.requests.get": lower case, parts joined by dots, the backend's own first
+  uint64_t value = 0;
+};
+class MeterSource {
+ public:
+  virtual ~MeterSource() = default;
+  virtual std::vector<Meter> Meters() = 0;
+};
+
 // What this store can do beyond blobs. Null = it cannot. The pointers live as long as the backend. A store
 // that hands out `append` must hand out `locks`, because an append file cannot fence a second writer.
 struct BackendFeatures {
@@ -150,6 +182,9 @@ struct BackendFeatures {
   LockStore* locks = nullptr;
   ReadQueueSource* queues = nullptr;
   SpaceSource* space = nullptr;
+  BulkDelete* bulk = nullptr;
+  Placement* placement = nullptr;
+  MeterSource* meters = nullptr;
 };
 
 class Backend {
