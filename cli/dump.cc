@@ -199,6 +199,8 @@ class Dumper {
         out_.Print("  {:>10} seal\n", at);
       } else if (item == wal::SegmentReader::Item::kClose) {
         out_.Print("  {:>10} close\n", at);
+      } else if (item == wal::SegmentReader::Item::kFence) {
+        out_.Print("  {:>10} fence\n", at);
       } else if (item == wal::SegmentReader::Item::kBad) {
         out_.Print("  {:>10} no whole record from here on ({} bytes)\n", at, blob.size() - at);
         return {};

@@ -23,24 +23,21 @@ Status Damaged(uint64_t number, const std::string& what) {
 
 }  // namespace
 
-Result<uint64_t> Manifest::NewestNumber() {
-  uint64_t newest = 0;
-  bool first = true;
-  std::string after;
+Result<Manifest::Numbers> Manifest::ListNumbers(uint64_t after_number) {
+  Numbers numbers;
+  std::string after = after_number == 0 ? "" : ManifestBlobName(after_number);
   for (bool more = true; more;) {
     TARN_ASSIGN(ListPage page, backend_.List(kPrefix, after, 1000));
     for (const BlobInfo& blob : page.blobs) {
       uint64_t number;
       if (!ParseNumber(blob.name, &number)) continue;  // not one of ours
-      if (first) oldest_ = number;
-      first = false;
-      newest = number;
+      if (numbers.oldest == 0) numbers.oldest = number;
+      numbers.newest = number;
     }
     more = page.more && !page.blobs.empty();
     if (more) after = page.blobs.back().name;
   }
-  if (newest == 0) return WhyNone();
-  return newest;
+  return numbers;
 }
 
 // A store begins with its manifest, and a checkpoint ends with it.
@@ -70,7 +67,10 @@ Result<ManifestRecord> Manifest::ReadRecord(uint64_t number) {
 }
 
 Status Manifest::Load() {
-  TARN_ASSIGN(const uint64_t newest, NewestNumber());
+  TARN_ASSIGN(const Numbers numbers, ListNumbers(0));
+  if (numbers.newest == 0) return WhyNone();
+  oldest_ = numbers.oldest;
+  const uint64_t newest = numbers.newest;
   TARN_ASSIGN(ManifestRecord last, ReadRecord(newest));
   if (last.base > newest || last.base == 0) {
     return Damaged(newest, "names a base after itself");
@@ -129,7 +129,7 @@ Status Manifest::Publish(ManifestRecord delta) {
 Status Manifest::Put(const ManifestRecord& record) {
   const std::string bytes = EncodeManifestRecord(record);
   const Result<PutOutcome> outcome = backend_.PutIfAbsent(ManifestBlobName(record.number), bytes);
-  if (outcome.ok() && *outcome == PutOutcome::kCreated) return {};
+  if (outcome.ok() && *outcome == PutOutcome::kCreated) return CheckNewest(record.number);
   if (!outcome.ok()) {
     // A full device refused the bytes. Unless it kept the name nevertheless nothing is in doubt: the step may be
     // retried.
@@ -144,16 +144,33 @@ Status Manifest::Put(const ManifestRecord& record) {
   const Result<ManifestRecord> there = ReadRecord(record.number);
   // Our own: a network may deliver a request twice. No two writers send the same bytes, because each begins a log
   // segment of its own and its first record names it.
-  if (there.ok() && EncodeManifestRecord(*there) == bytes) return {};
-  if (there.ok()) {
-    broken_ =
-        Status::Fenced(ManifestBlobName(record.number) + " was already published by " + there->writer + " (epoch " +
-                       std::to_string(there->epoch) + "); this writer has lost the store, reopen it");
-  } else {
-    broken_ =
-        there.status().Annotate(ManifestBlobName(record.number) +
-                                " is there and cannot be read, so nobody knows who published it; reopen the store");
+  if (there.ok() && EncodeManifestRecord(*there) == bytes) return CheckNewest(record.number);
+  if (there.ok()) return Lost(record.number, *there);
+  broken_ = there.status().Annotate(ManifestBlobName(record.number) +
+                                    " is there and cannot be read, so nobody knows who published it; reopen the store");
+  return broken_;
+}
+
+// Invariant 4, for the record that was put under `number`. Either it is garbage of a writer that slept meanwhile, or
+// real, and another writer has built on it since. Fenced says the same in both cases: nobody may count on it here.
+Status Manifest::CheckNewest(uint64_t number) {
+  if (backend_.features().locks != nullptr) return {};
+  const Result<Numbers> behind = ListNumbers(number);
+  if (!behind.ok()) {
+    broken_ = behind.status().Annotate("nobody knows whether " + ManifestBlobName(number) +
+                                       " is the newest record, so the store is read-only; reopen it");
+    return broken_;
   }
+  if (behind->newest == 0) return {};
+  const Result<ManifestRecord> there = ReadRecord(behind->newest);
+  if (there.ok()) return Lost(behind->newest, *there);
+  broken_ = there.status().Annotate("a later writer has the store");
+  return broken_;
+}
+
+Status Manifest::Lost(uint64_t number, const ManifestRecord& there) {
+  broken_ = Status::Fenced(ManifestBlobName(number) + " was already published by " + there.writer + " (epoch " +
+                           std::to_string(there.epoch) + "); this writer has lost the store, reopen it");
   return broken_;
 }
 

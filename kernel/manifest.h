@@ -8,7 +8,9 @@
 //   1. state() is the sum of records base..number, all of them durable.
 //   2. A record's blobs were durable before the record was put.
 //   3. Records below the previous full one are deleted, oldest last needed, only after a newer full one is durable.
-//   4. After a publish whose outcome is unknown every later publish fails: only a reopen can tell.
+//   4. A number that was deleted is free again. Where no lock keeps an earlier writer away, a record is real only if no
+//      larger number is there once it was put: the newest is never deleted.
+//   5. After a publish whose outcome is unknown every later publish fails: only a reopen can tell.
 //
 // Threads: one at a time (the kernel holds its manifest lock).
 #pragma once
@@ -41,21 +43,26 @@ class Manifest {
   }
 
   const ManifestState& state() const { return state_; }
-  // Not OK after a publish whose outcome is in doubt (invariant 4). Other failed publishes changed nothing.
+  // Not OK after a publish whose outcome is in doubt (invariant 5). Other failed publishes changed nothing.
   const Status& broken() const { return broken_; }
 
  private:
-  Result<uint64_t> NewestNumber();
+  struct Numbers {
+    uint64_t oldest = 0, newest = 0;  // 0: there is none
+  };
+  Result<Numbers> ListNumbers(uint64_t after);
   Status WhyNone();
   Result<ManifestRecord> ReadRecord(uint64_t number);
   Status Put(const ManifestRecord& record);
+  Status CheckNewest(uint64_t number);
+  Status Lost(uint64_t number, const ManifestRecord& there);
   void DeleteBelow(uint64_t number);
 
   Backend& backend_;
   ManifestState state_;
   uint64_t epoch_ = 0;
   std::string writer_;
-  Status broken_;  // invariant 4
+  Status broken_;  // invariant 5
   uint64_t previous_base_ = 0;
   uint64_t oldest_ = 1;  // smallest number that may still exist
 };

@@ -2,10 +2,12 @@
 //   1. Objects are numbered without a gap, and each is created by put-if-absent. So one writer at most has the next
 //      number, and whoever finds it taken has lost the log: Fenced.
 //   2. One put at a time. A put of which the outcome is unknown is the last one: whether that object is there, the
-//   next
-//      opening finds out by taking its number.
+//      next opening finds out by taking its number.
 //   3. What a durable append asks for is put before it returns; kProcess and kPower are the same.
-//   4. An object without records begins what the contract calls a segment: segment() is its number, and Release and
+//   4. A number on which somebody may still count stays taken. Behind a writer who did not close his log the next one
+//      begins with a fence, an object that is never released: the old one may wake up years later, and would find
+//      his number free again.
+//   5. An object without records, or with a fence, begins what the contract calls a segment: segment() is its number, and Release and
 //      replay go by it. Those behind it, up to the next such one, belong to it.
 #include "wal/object_writer.h"
 
@@ -13,8 +15,10 @@
 #include <string>
 #include <utility>
 
+#include "base/coding.h"
 #include "wal/old_segments.h"
 #include "wal/record.h"
+#include "wal/segment_reader.h"
 
 namespace tarn::wal {
 namespace {
@@ -30,13 +34,14 @@ class ObjectWriter final : public WalWriter {
         most_pending_(std::clamp(backend.info().best_write_bytes, kMinPendingBytes, kMaxPendingBytes)),
         older_(older) {}
 
-  // Before all else. A writer that is at work puts as fast as we do, but each number is won by one of us. A number
-  // that was free may also be one that he has released meanwhile; then there are larger ones, and it shuts nobody
-  // out.
-  Status Begin(uint64_t number) {
+  // Before all else. `alone`: the log before was closed. A writer that is at work puts as fast as we do, but each
+  // number is won by one of us. A number that was free may also be one that he has released meanwhile; then there are
+  // larger ones, and it shuts nobody out.
+  Status Begin(uint64_t number, bool alone) {
     constexpr int kAttempts = 1000;
-    for (int attempt = 0; attempt < kAttempts; ++attempt, ++number) {
+    for (int attempt = 0; attempt < kAttempts; ++attempt, ++number, alone = false) {
       Start(number, {});
+      if (!alone) AddFence();
       const Status put = Put();
       if (!put.ok() && put.code() != Code::kFenced) return put;
       TARN_ASSIGN(const std::vector<ListedSegment> listed, ListSegments(backend_));
@@ -76,7 +81,8 @@ class ObjectWriter final : public WalWriter {
   Status Close() override {
     if (closed_) return Status::Ok();
     TARN_TRY(status_);
-    AddRecord(RecordType::kClose, {});
+    TARN_TRY(Poison(PutRecords()));
+    AddRecord(RecordType::kClose, {});  // in an object of its own, which IsClosed() knows by its size
     TARN_TRY(Poison(Put()));
     closed_ = true;
     (void)Poison(Status::Invalid("wal: the log was closed; open a new writer"));
@@ -108,6 +114,12 @@ class ObjectWriter final : public WalWriter {
                        pending_.size());
     pending_ += payload;
     has_records_ = true;
+  }
+
+  void AddFence() {
+    std::string before;
+    PutFixed64(&before, number_ - 1);
+    AddRecord(RecordType::kFence, before);
   }
 
   Status PutRecords() { return has_records_ ? Put() : Status::Ok(); }
@@ -156,13 +168,29 @@ class ObjectWriter final : public WalWriter {
   bool closed_ = false;
 };
 
+// Whether the writer whose object is `last` will never put another one.
+Result<bool> IsClosed(Backend& backend, std::string_view store_id, const ListedSegment& last) {
+  if (last.bytes != kSegmentHeaderBytes + kRecordHeaderBytes) return false;
+  TARN_ASSIGN(const auto blob, backend.Open(SegmentName(last.number)));
+  SegmentReader reader(*blob, store_id, last.number);
+  TARN_ASSIGN(const auto header, reader.ReadHeader());
+  if (!header.has_value()) return false;
+  std::string_view payload;
+  TARN_ASSIGN(const SegmentReader::Item item, reader.Next(&payload));
+  return item == SegmentReader::Item::kClose;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<WalWriter>> OpenObjectWriter(Backend& backend, std::string_view store_id,
                                                     uint64_t first_segment, const std::vector<ListedSegment>& older) {
   auto writer = std::make_unique<ObjectWriter>(backend, store_id, older);
-  const uint64_t behind = older.empty() ? 0 : older.back().number + 1;
-  TARN_TRY(writer->Begin(std::max(first_segment, behind)));
+  bool alone = true;
+  if (!older.empty()) {
+    first_segment = std::max(first_segment, older.back().number + 1);
+    TARN_ASSIGN(alone, IsClosed(backend, store_id, older.back()));
+  }
+  TARN_TRY(writer->Begin(first_segment, alone));
   return std::unique_ptr<WalWriter>(std::move(writer));
 }
 

@@ -12,6 +12,7 @@ OldSegments::OldSegments(const std::vector<ListedSegment>& listed) {
 }
 
 void OldSegments::Add(const ListedSegment& segment) {
+  if (segment.bytes == kFenceObjectBytes) return;
   MutexLock lock(mutex_);
   segments_.push_back(segment);
   bytes_ += segment.bytes;

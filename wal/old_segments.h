@@ -18,7 +18,9 @@ class OldSegments {
  public:
   explicit OldSegments(const std::vector<ListedSegment>& listed);
 
-  void Add(const ListedSegment& segment) EXCLUDES(mutex_);  // the newest of them
+  // The newest of them. One that is as large as a fence (wal/object_writer, invariant 4) is left where it is for ever;
+  // so is the object of a lone payload of 8 bytes, which does no harm and does not come from the kernel.
+  void Add(const ListedSegment& segment) EXCLUDES(mutex_);
   uint64_t bytes() EXCLUDES(mutex_);
   // The segment that is being written, or begins what is: it cannot be released.
   void SetCurrent(uint64_t segment) EXCLUDES(mutex_);

@@ -27,7 +27,7 @@ static_assert(kHeaderSumAt + 8 == kSegmentHeaderBytes);
 static_assert(kChainAt + 8 == kRecordHeaderBytes);
 
 bool IsRecordType(char byte) {
-  return byte >= static_cast<char>(RecordType::kData) && byte <= static_cast<char>(RecordType::kClose);
+  return byte >= static_cast<char>(RecordType::kData) && byte <= static_cast<char>(RecordType::kFence);
 }
 
 }  // namespace

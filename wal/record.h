@@ -20,6 +20,9 @@ namespace tarn::wal {
 inline constexpr size_t kStoreIdBytes = 16;
 inline constexpr size_t kSegmentHeaderBytes = 72;
 inline constexpr size_t kRecordHeaderBytes = 29;
+inline constexpr size_t kFencePayloadBytes = 8;  // the number of the object before, little-endian
+// An object that holds a fence and nothing else.
+inline constexpr size_t kFenceObjectBytes = kSegmentHeaderBytes + kRecordHeaderBytes + kFencePayloadBytes;
 inline constexpr uint64_t kMaxPayloadBytes = UINT32_MAX;  // its length is a fixed32
 inline constexpr uint32_t kVersion = 1;
 inline constexpr std::string_view kMagic = "tarn.wal";
@@ -30,6 +33,7 @@ enum class RecordType : uint8_t {
   kData = 1,
   kSeal = 2,   // the last of its segment; the log goes on in the next number, which exists
   kClose = 3,  // the last of its segment and of its writer's log
+  kFence = 4,  // the first of an object that begins a writer's log and shuts out one who did not close his
 };
 
 // "wal/" and the number as 16 hexadecimal digits, so that the order of names is the order of numbers.

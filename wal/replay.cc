@@ -84,7 +84,8 @@ class Replayer {
     if (header->object && before.has_value() && before->object && before->segment + 1 != segment) {
       return Missing(before->segment + 1, segment);  // numbers of objects leave nothing out
     }
-    // An object with records belongs to the last one without. What belongs to one that was released is passed over.
+    // An object with records belongs to the last beginning: one without, or with a fence. What belongs to one that was
+    // released is passed over.
     if (!header->object || reader.size() == kSegmentHeaderBytes) BeginAt(segment);
     return header->object ? ReplayObject(&reader, segment) : ReplayRecords(&reader, segment);
   }
@@ -142,6 +143,7 @@ class Replayer {
                             false,   /*complete=*/true};
         }
         case SegmentReader::Item::kEnd: return SegmentEnd{segment, reader->offset(), reader->chain(), false, false};
+        case SegmentReader::Item::kFence: return Broken(*reader, segment);  // files have locks
         case SegmentReader::Item::kBad: {
           TARN_ASSIGN(const std::optional<uint64_t> witness, reader->FindWitnessBehind());
           if (!witness.has_value()) return EndAt(reader, segment);
@@ -156,7 +158,7 @@ class Replayer {
     }
   }
 
-  // Records and a close, up to the last byte.
+  // A fence or not, records and a close, up to the last byte.
   Result<SegmentEnd> ReplayObject(SegmentReader* reader, uint64_t segment) {
     uint64_t read_again = 0;  // as in ReplayRecords
     for (bool closed = false; reader->offset() < reader->size();) {
@@ -167,6 +169,8 @@ class Replayer {
         TARN_TRY(Visit(segment, at, payload));
       } else if (item == SegmentReader::Item::kClose && !closed) {
         closed = true;
+      } else if (item == SegmentReader::Item::kFence && at == kSegmentHeaderBytes) {
+        BeginAt(segment);
       } else if (item == SegmentReader::Item::kBad && at != read_again) {  // perhaps it was damaged on the way
         read_again = at;
         reader->Forget();

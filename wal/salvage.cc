@@ -92,6 +92,8 @@ class Salvager {
     }
     if (reader.size() >= kSegmentHeaderBytes) TARN_TRY(Records(&reader, segment));
     before_->offset = reader.offset();
+    // What stood behind a fence may have been released, which the fence is not.
+    if (first_segment == 0 && reader.size() == kFenceObjectBytes) before_.reset();
     return {};
   }
 
@@ -126,6 +128,7 @@ class Salvager {
       TARN_ASSIGN(const SegmentReader::Item item, reader->Next(&payload));
       switch (item) {
         case SegmentReader::Item::kData: TARN_TRY(Visit(segment, payload)); break;
+        case SegmentReader::Item::kFence: break;  // it says nothing about what was written
         case SegmentReader::Item::kSeal: before_->goes_on = true; return {};
         case SegmentReader::Item::kClose:
         case SegmentReader::Item::kEnd: return {};

@@ -34,7 +34,10 @@ Result<SegmentReader::Item> SegmentReader::Next(std::string_view* payload) {
   const std::optional<RecordHeader> header = DecodeRecordHeader(window, identity_, offset_);
   if (!header.has_value()) return NoRecord();
   if (header->payload_bytes > left - kRecordHeaderBytes) return Item::kBad;
-  if (header->type != RecordType::kData && header->payload_bytes != 0) return Item::kBad;
+  const bool fence = header->type == RecordType::kFence;
+  if (header->type != RecordType::kData && header->payload_bytes != (fence ? kFencePayloadBytes : 0)) {
+    return Item::kBad;
+  }
 
   const uint64_t record_bytes = kRecordHeaderBytes + header->payload_bytes;
   TARN_ASSIGN(window, Window(offset_, record_bytes));
@@ -43,8 +46,13 @@ Result<SegmentReader::Item> SegmentReader::Next(std::string_view* payload) {
   chain_ = header->chain;
   offset_ += record_bytes;
   *payload = found;
-  if (header->type == RecordType::kData) return Item::kData;
-  return header->type == RecordType::kSeal ? Item::kSeal : Item::kClose;
+  switch (header->type) {
+    case RecordType::kData: return Item::kData;
+    case RecordType::kSeal: return Item::kSeal;
+    case RecordType::kClose: return Item::kClose;
+    case RecordType::kFence: return Item::kFence;
+  }
+  return Item::kBad;
 }
 
 Result<SegmentReader::Item> SegmentReader::NoRecord() {

@@ -23,6 +23,7 @@ class SegmentReader {
     kData,
     kSeal,
     kClose,
+    kFence,
     kEnd,  // at the end of the blob, or of what was written: only zeros stand behind, space taken ahead
     kBad,  // no whole, valid record stands here
   };

@@ -70,7 +70,9 @@ class PlainReader {
       if (!record || record->payload_bytes > bytes.size() - at - wal::kRecordHeaderBytes) break;
       const std::string_view payload = bytes.substr(at + wal::kRecordHeaderBytes, record->payload_bytes);
       if (wal::NextChain(chain, payload) != record->chain) break;
-      if (record->type != wal::RecordType::kData && !payload.empty()) break;
+      const bool fence = record->type == wal::RecordType::kFence;
+      if (record->type != wal::RecordType::kData && payload.size() != (fence ? wal::kFencePayloadBytes : 0)) break;
+      if (fence) return false;  // these segments are files
       chain = record->chain;
       at += wal::kRecordHeaderBytes + payload.size();
       if (record->type != wal::RecordType::kData) {

@@ -115,20 +115,6 @@ TEST_F(S3StoreTest, TwoWritersTakeItFromEachOther) {
   (*proxy)->ClearRules();
   (*proxy)->AwaitLate();
   auto db = Open(server.endpoint);
-  if (!db.ok()) {
-    auto b = OpenOnServer(server, ServerOptions(server, OwnPrefix())).value();
-    for (const char* part : {"wal/", "manifest/", "table/"}) {
-      const ListPage page = b->List(part, "", 1000).value();
-      for (const auto& o : page.blobs) {
-        auto r = b->Open(o.name).value();
-        std::string bytes(r->size(), 0);
-        (void)r->Read(0, bytes).ok();
-        uint64_t prev = 0, seq = 0;
-        if (part[0] == 'w') { memcpy(&prev, bytes.data() + 40, 8); if (bytes.size() > 72 + 29 + 8) memcpy(&seq, bytes.data() + 72 + 29, 8); }
-        printf("%s %zu prev %lu seq %lu\n", o.name.c_str(), bytes.size(), prev, seq);
-      }
-    }
-  }
   ASSERT_TRUE(db.ok()) << db.status().ToString();
   for (const auto& [key, value] : owed) {
     std::string found;

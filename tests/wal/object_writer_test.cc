@@ -51,12 +51,33 @@ TEST_F(ObjectLog, ANumberThatWasReleasedIsNoFence) {
   EXPECT_EQ(old_writer->Append("lost", Durability::kPower).code(), Code::kFenced);
 }
 
+// He may wake up after everything of his was flushed and released.
+TEST_F(ObjectLog, AFenceOutlivesRelease) {
+  const auto sleeper = OpenAt(1);
+  ASSERT_TRUE(sleeper->Append("flushed", Durability::kPower).ok());
+  for (int life = 0; life < 3; ++life) {
+    const auto writer = OpenAt(Replay().end.next_segment);
+    ASSERT_TRUE(writer->Append("more", Durability::kPower).ok());
+    ASSERT_TRUE(writer->Release(writer->Rotate().value()).ok());
+    if (life > 0) {
+      ASSERT_TRUE(writer->Close().ok());
+    }
+  }
+  EXPECT_EQ(sleeper->Append("lost", Durability::kPower).code(), Code::kFenced);
+  // One fence for the sleeper, one for the first life, which was not closed; none for those that were.
+  size_t fences = 0;
+  const ListPage page = disk_->List("wal/", "", 100).value();
+  for (const BlobInfo& object : page.blobs) fences += object.size == kFenceObjectBytes ? 1 : 0;
+  EXPECT_EQ(fences, 2u);
+}
+
 TEST_F(ObjectLog, EachFlippedByteAndEachMissingObjectIsCorruption) {
-  const auto writer = OpenAt(1);
+  (void)OpenAt(1);  // not closed, so the next one begins with a fence
+  const auto writer = OpenAt(2);
   for (const char* payload : {"one", "two", "three"}) ASSERT_TRUE(writer->Append(payload, Durability::kPower).ok());
   ASSERT_TRUE(writer->Close().ok());
   const std::vector<BlobInfo> objects = disk_->List("wal/", "", 10)->blobs;
-  ASSERT_EQ(objects.size(), 5u);
+  ASSERT_EQ(objects.size(), 6u);
   for (const BlobInfo& object : objects) {
     const uint64_t number = *SegmentNumber(object.name);
     const std::string whole = BytesOf(number);
@@ -70,12 +91,12 @@ TEST_F(ObjectLog, EachFlippedByteAndEachMissingObjectIsCorruption) {
     for (size_t bytes = 0; bytes < whole.size(); ++bytes) {
       SetBytes(number, whole.substr(0, bytes));
       // Cut behind its header it is an object without records, which only the one behind it knows better.
-      if (bytes == kSegmentHeaderBytes && number == 5) continue;
+      if (bytes == kSegmentHeaderBytes && number == 6) continue;
       EXPECT_EQ(Replay().status.code(), Code::kCorruption) << object.name << " cut to " << bytes;
     }
     SetBytes(number, whole);
   }
-  for (const uint64_t number : {2, 3, 4}) {
+  for (const uint64_t number : {3, 4, 5}) {
     const std::string whole = BytesOf(number);
     ASSERT_TRUE(disk_->Delete(SegmentName(number)).ok());
     ExpectCorruption(Replay().status, number, 0);
