@@ -43,8 +43,8 @@ TEST(Refusals, PlacesThatAreNone) {
   ExpectRefused(DB::Open(SmallSettings(), Components()).status(), Code::kInvalid, "name a backend");
   ExpectRefused(DB::Open(SmallSettings(), std::string()).status(), Code::kInvalid, "name a directory");
   ExpectRefused(DB::Open(SmallSettings(), std::string("file://")).status(), Code::kInvalid, "name a directory");
-  ExpectRefused(DB::Open(SmallSettings(), std::string("s3://bucket/x")).status(), Code::kUnsupported,
-                "s3://bucket/x");
+  ExpectRefused(DB::Open(SmallSettings(), std::string("gs://bucket/x")).status(), Code::kUnsupported,
+                "gs://bucket/x");
   TempDirectory directory;
   Settings settings = SmallSettings();
   settings.create_if_missing = false;
