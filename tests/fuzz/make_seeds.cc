@@ -11,8 +11,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "backends/overlay/overlay.h"
 #include "base/coding.h"
 #include "cli/text.h"
+#include "format/backup_record.h"
 #include "format/block.h"
 #include "format/compress.h"
 #include "format/filter.h"
@@ -248,6 +250,27 @@ void AddManifest(const Seeds& seeds) {
             }())}));
 }
 
+void AddBackup(const Seeds& seeds) {
+  const std::string store = "0123456789abcdef";
+  const auto record = [&](std::vector<ManifestTable> tables) {
+    BackupRecord made;
+    made.state.number = made.state.base = 1;
+    made.state.store_id = store;
+    made.state.next_table = made.state.next_run = 9;
+    made.state.families_added = {{0, "default"}};
+    made.state.tables_added = std::move(tables);
+    made.info.number = 1;
+    made.info.label = "seeds";
+    DescribeTables(made.state, &made.info);
+    return EncodeBackupRecord(BackupBlobName(1), made);
+  };
+  ManifestTable table = TableOfSeeds(1, 1);
+  table.family = 0;
+  const std::string list = overlay::EncodeBase({"s3://bucket/p", "clone/0123456789abcdef", {{"table/1", 400}}});
+  seeds.Add("backup", "empty", JoinSections({record({}), EncodeRepository(store), list}));
+  seeds.Add("backup", "table", JoinSections({record({table}), EncodeRepository(store), list}));
+}
+
 void AddLake(const Seeds& seeds) {
   lake::Inode inode;
   inode.mode = S_IFLNK | 0777;
@@ -366,6 +389,7 @@ int main(int argc, char** argv) {
   AddTables(seeds);
   AddLogs(seeds);
   AddManifest(seeds);
+  AddBackup(seeds);
   AddLake(seeds);
   AddCli(seeds);
   AddS3(seeds);

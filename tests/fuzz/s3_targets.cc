@@ -76,6 +76,9 @@ void RunS3Answers(std::string_view input) {
   MUST(!upload.ok() || !upload->empty(), "an upload without an id");
   CheckStatus(s3::ParseResultOrError(response).status());
   CheckStatus(s3::ParseDeleteMany(response.body).status());
+  const Result<s3::UploadPage> uploads = s3::ParseUploads(response.body, "", "");
+  CheckStatus(uploads.status());
+  MUST(!uploads.ok() || !uploads->truncated || !uploads->uploads.empty(), "more uploads behind nothing");
   CheckError(response);
   const auto range = s3::ParseContentRange(header);
   MUST(!range || (range->first <= range->last && range->last < range->size), "a range that is none");

@@ -24,6 +24,7 @@ constexpr Target kTargets[] = {
     {"wal", RunWal, 8192, 16, true, ResealWal},
     {"wal_damage", RunWalDamage, 512, 16, false, nullptr},
     {"manifest", RunManifest, 8192, 16, true, ResealManifest},
+    {"backup", RunBackup, 4096, 32, true, ResealBackup},
     {"lake_rows", RunLakeRows, 1024, 16, false, nullptr},
     {"paths", RunPaths, 2048, 16, false, nullptr},
     {"text", RunText, 2048, 16, false, nullptr},

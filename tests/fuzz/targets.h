@@ -28,6 +28,9 @@ void ResealWal(std::string* input, uint64_t choice);
 void RunManifest(std::string_view input);  // manifest_target.cc
 void ResealManifest(std::string* input, uint64_t choice);
 
+void RunBackup(std::string_view input);  // backup_target.cc
+void ResealBackup(std::string* input, uint64_t choice);
+
 void RunLakeRows(std::string_view input);  // lake_targets.cc
 void RunPaths(std::string_view input);
 

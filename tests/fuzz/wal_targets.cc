@@ -106,6 +106,15 @@ class PlainReader {
   Verdict verdict_;
 };
 
+// The plain reader knows files only; what objects may hold, tests/wal/object_writer_test.cc tries byte by byte.
+bool HasObjects(const Segments& segments) {
+  for (const auto& [number, bytes] : segments) {
+    const auto header = wal::DecodeSegmentHeader(bytes, kStore, number);
+    if (header.ok() && header->has_value() && (*header)->object) return true;
+  }
+  return false;
+}
+
 Result<WalReplayEnd> Replay(Backend& backend, uint64_t first, std::vector<std::string>* payloads) {
   return NewSegmentedWal()->Replay(backend, kStore, first, [&](uint64_t, std::string_view payload) {
     payloads->emplace_back(payload);
@@ -246,6 +255,7 @@ void RunWal(std::string_view input) {
   const Verdict expected = PlainReader(first).Read(segments);
   std::vector<std::string> payloads;
   const auto end = Replay(backend, first, &payloads);
+  if (HasObjects(segments)) return;
   MUST(end.ok() == !expected.failed, end.ok() ? "damage was not noticed" : "sound: " + end.status().ToString());
   MUST(payloads == expected.payloads, "other payloads than the bytes hold");
   if (!end.ok()) {
