@@ -10,17 +10,28 @@ namespace tarn {
 
 static_assert(alignof(std::max_align_t) >= Arena::kAlignment, "new char[] must be aligned well enough");
 
+namespace {
+
+// Blocks of one large piece are mapped too: in the heap they would lie between others, and stay when they are freed.
+constexpr size_t kLeastMapped = Arena::kLargestBlockBytes / 4;
+
+char* Map(size_t n) {
+  if (n == Arena::kLargestBlockBytes) return MapHugePage(true);
+  return n > kLeastMapped ? MapPages(n, n) : nullptr;
+}
+
+}  // namespace
+
 // The page may be refused; then it is memory like any other, or bad_alloc.
-Arena::Block::Block(size_t n)
-    : size(n),
-      page(n == kLargestBlockBytes ? MapHugePage(true) : nullptr),
-      data(page != nullptr ? page : new char[n]) {}
+Arena::Block::Block(size_t n) : size(n), page(Map(n)), data(page != nullptr ? page : new char[n]) {}
 
 Arena::Block::~Block() {
-  if (page != nullptr) {
+  if (page == nullptr) {
+    delete[] data;
+  } else if (size == kLargestBlockBytes) {
     UnmapHugePage(page);
   } else {
-    delete[] data;
+    UnmapPages(page, size);
   }
 }
 

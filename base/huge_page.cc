@@ -20,4 +20,15 @@ char* MapHugePage(bool huge) {
 
 void UnmapHugePage(char* page) { munmap(page, kHugePageBytes); }
 
+char* MapPages(size_t bytes, size_t used) {
+  void* const map = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map == MAP_FAILED) return nullptr;
+#ifdef MADV_POPULATE_WRITE  // Linux 5.14; what it cannot do is done by faults
+  madvise(map, used, MADV_POPULATE_WRITE);
+#endif
+  return static_cast<char*>(map);
+}
+
+void UnmapPages(char* pages, size_t bytes) { munmap(pages, bytes); }
+
 }  // namespace tarn

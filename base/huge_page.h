@@ -16,4 +16,9 @@ inline constexpr size_t kHugePageBytes = 2 << 20;  // of x86 and of most ARM
 char* MapHugePage(bool huge);
 void UnmapHugePage(char* page);
 
+// Any size, in small pages, the first `used` of its bytes at once, which costs a fifth of a fault for each. Null as
+// above.
+char* MapPages(size_t bytes, size_t used);
+void UnmapPages(char* pages, size_t bytes);
+
 }  // namespace tarn

@@ -30,7 +30,7 @@ struct DirectoryEntry {
   FileKind kind = FileKind::kOther;
 };
 
-// What O_DIRECT asks of every device we know: the size of a page, which their sectors divide.
+// What O_DIRECT is content with on every device we know: the size of a page, which their sectors divide.
 inline constexpr size_t kDirectBytes = 4096;
 
 // A part of a file that is mapped for writing.
@@ -46,17 +46,22 @@ class FileOps {
 
   // Files. All descriptors are close-on-exec.
   virtual int OpenRead(const std::string& path) = 0;
-  // The same past the page cache: buffer, length and offset of each read are multiples of kDirectBytes. -EINVAL where
-  // that cannot be, as in a filesystem of a test that does not say otherwise.
+  // The same past the page cache: length and offset of each read are multiples of DirectBytes, the buffer's address
+  // is one of kDirectBytes. -EINVAL where that cannot be, as in a filesystem of a test that does not say otherwise.
   virtual int OpenReadDirect(const std::string& path) { return static_cast<void>(path), -EINVAL; }
+  // A power of two, kDirectBytes at most: where the system says so, the sectors of the device.
+  virtual size_t DirectBytes(int fd) { return static_cast<void>(fd), kDirectBytes; }
   virtual int CreateExclusive(const std::string& path) = 0;  // -EEXIST when there is something of that name
   virtual int OpenLockFile(const std::string& path) = 0;     // made when missing, never truncated
   virtual void Close(int fd) = 0;
   virtual ssize_t Read(int fd, char* out, size_t n, uint64_t offset) = 0;
   virtual ssize_t Write(int fd, const char* bytes, size_t n, uint64_t offset) = 0;
   virtual int Fdatasync(int fd) = 0;
-  // Makes [offset, offset + n) of a file, which ends at `offset`, zeros with space of their own, and maps them.
-  // -EOPNOTSUPP where a store into the map could still meet a full device.
+  // Advice: has the device begin to write [offset, offset + n) of a file, so that a later Fdatasync has less to wait
+  // for. It promises nothing; what fails is an error of that Fdatasync.
+  virtual void StartWriteback(int fd, uint64_t offset, uint64_t n) { static_cast<void>(fd + offset + n); }
+  // Makes [offset, offset + n) of a file, which has nothing but zeros from `offset` on, zeros with space of their
+  // own, and maps them. -EOPNOTSUPP where a store into the map could still meet a full device.
   virtual int MapWindow(int fd, uint64_t offset, size_t n, Window* out) = 0;
   virtual void UnmapWindow(const Window& window) = 0;
   // Copies to `offset` of the file through a window that covers it. No system call; < 0 only from a simulated machine

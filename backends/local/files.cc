@@ -1,6 +1,7 @@
 #include "backends/local/files.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -11,6 +12,12 @@ namespace {
 
 // One system call moves less than 2 GiB; half of that keeps pages aligned.
 constexpr size_t kMaxTransferBytes = 1u << 30;
+
+// Of a table: so much is written before the device is told to begin, so that the sync at its end waits for the last
+// of them only. RocksDB's bytes_per_sync, and its usual value.
+constexpr uint64_t kWritebackBytes = 1 << 20;
+
+constexpr std::array<char, 32 << 10> kZeros = {};
 
 Status WriteAll(FileOps& ops, int fd, const std::string& path, std::string_view bytes, uint64_t offset) {
   while (!bytes.empty()) {
@@ -35,6 +42,10 @@ class FileWriter final : public BlobWriter {
     TARN_TRY(Usable());
     failure_ = WriteAll(directory_->ops(), temporary_.fd, temporary_.path, bytes, size_);
     size_ += bytes.size();
+    if (failure_.ok() && size_ - written_back_ >= kWritebackBytes) {
+      directory_->ops().StartWriteback(temporary_.fd, written_back_, size_ - written_back_);
+      written_back_ = size_;
+    }
     return failure_;
   }
   Status Finish() override {
@@ -54,7 +65,7 @@ class FileWriter final : public BlobWriter {
   StoreDirectory* const directory_;
   const std::string name_;
   const StoreDirectory::Temporary temporary_;
-  uint64_t size_ = 0;
+  uint64_t size_ = 0, written_back_ = 0;
   bool published_ = false;
   Status failure_;  // the first error; every later call returns it
 };
@@ -63,12 +74,16 @@ class FileWriter final : public BlobWriter {
 // kernel's and survives kill -9 like a write, without its system call. A new window is taken when one is full, so
 // zeros stand behind what was appended until the file is closed; they may stay there after a crash. Where there is no
 // window to be had, bytes are written as usual.
+//
+// Who syncs seldom gets its windows written with zeros first, because the page cache then has large pieces and
+// mapping them costs a third. Each sync writes such a piece whole, so who syncs often gets pages.
 class LogFile final : public AppendFile {
  public:
   LogFile(FileOps* ops, int fd, std::string path) : ops_(ops), fd_(fd), path_(std::move(path)) {}
   ~LogFile() override {
+    DropWindow();
     // Only to give space back: an error leaves zeros, as a crash would.
-    if (DropWindow() && failure_.ok()) ops_->Truncate(fd_, size_);
+    if (size_ < end_ && failure_.ok()) ops_->Truncate(fd_, size_);
     ops_->Close(fd_);
   }
   Status Append(std::string_view bytes) override {
@@ -80,6 +95,7 @@ class LogFile final : public AppendFile {
     TARN_TRY(failure_);
     const int synced = ops_->Fdatasync(fd_);
     if (synced < 0) failure_ = FileError(-synced, "sync", path_);
+    synced_ = true;
     return failure_;
   }
 
@@ -98,15 +114,27 @@ class LogFile final : public AppendFile {
     }
     TARN_TRY(WriteAll(*ops_, fd_, path_, bytes, size_));
     size_ += bytes.size();
+    end_ = std::max(end_, size_);
     return Status::Ok();
   }
 
   // False from the first refusal on. Whatever its reason, a plain write finds out whether it is an error.
   bool NextWindow() {
     const size_t next = window_.bytes == 0 ? kFirstWindowBytes : std::min(window_.bytes * 2, kLastWindowBytes);
-    DropWindow();
-    mapped_ = ops_->MapWindow(fd_, size_, next, &window_) == 0;
+    if (DropWindow()) ops_->StartWriteback(fd_, window_.offset, window_.bytes);
+    mapped_ = (synced_ || WriteZeros(size_ + next)) && ops_->MapWindow(fd_, size_, next, &window_) == 0;
+    if (mapped_) end_ = size_ + next;
+    synced_ = false;
     return mapped_;
+  }
+
+  bool WriteZeros(uint64_t end) {
+    for (end_ = size_; end_ < end;) {
+      const ssize_t n = ops_->Write(fd_, kZeros.data(), std::min<uint64_t>(kZeros.size(), end - end_), end_);
+      if (n <= 0) return false;
+      end_ += static_cast<uint64_t>(n);
+    }
+    return true;
   }
 
   bool DropWindow() {
@@ -121,8 +149,9 @@ class LogFile final : public AppendFile {
   const std::string path_;
   Window window_;  // size_ lies in it, or at its end
   bool mapped_ = true;
-  uint64_t size_ = 0;
-  Status failure_;  // once set, the file is poisoned
+  bool synced_ = true;           // since the window was taken; of the first it is not known yet
+  uint64_t size_ = 0, end_ = 0;  // of what was appended; of the file, or more
+  Status failure_;               // once set, the file is poisoned
 };
 
 }  // namespace
@@ -134,9 +163,9 @@ Status FileReader::CheckRange(uint64_t offset, size_t wanted) const {
 
 Status FileReader::Read(uint64_t offset, std::span<char> out) const {
   TARN_TRY(CheckRange(offset, out.size()));
-  if (!direct_ || out.empty()) return ReadAll(offset, out, out.size());
+  if (!direct() || out.empty()) return ReadAll(offset, out, out.size());
   thread_local AlignedRead read;
-  read.Start(offset, out.size());
+  read.Start(offset, out.size(), direct_bytes_);
   TARN_TRY(ReadAll(read.begin(), {read.data(), read.size()}, read.needed()));
   read.CopyTo(out);
   return Status::Ok();
@@ -155,15 +184,16 @@ Status FileReader::ReadAll(uint64_t offset, std::span<char> out, size_t needed) 
   return Status::Ok();
 }
 
-void AlignedRead::Start(uint64_t offset, size_t wanted) {
-  begin_ = offset / kDirectBytes * kDirectBytes;
+void AlignedRead::Start(uint64_t offset, size_t wanted, size_t align) {
+  begin_ = offset & ~(align - 1);
   needed_ = static_cast<size_t>(offset - begin_) + wanted;
-  size_ = (needed_ + kDirectBytes - 1) / kDirectBytes * kDirectBytes;
+  size_ = (needed_ + align - 1) & ~(align - 1);
   if (size_ <= capacity_ && capacity_ <= kKeptBytes) return;
   memory_.reset();
   capacity_ = 0;
-  memory_.reset(static_cast<char*>(::operator new(size_, std::align_val_t(kDirectBytes))));
-  capacity_ = size_;
+  const size_t wholes = (size_ + kStepBytes - 1) / kStepBytes * kStepBytes;
+  memory_.reset(static_cast<char*>(::operator new(wholes, std::align_val_t(kDirectBytes))));
+  capacity_ = wholes;
 }
 
 void AlignedRead::CopyTo(std::span<char> out) const {
@@ -185,7 +215,8 @@ Result<std::unique_ptr<BlobReader>> OpenReader(const StoreDirectory& directory, 
     if (looked < 0) return FileError(-looked, "look at", path);
     return Status::Invalid("cannot open " + path + ": it is not a file: name a blob, or remove what is not Tarn's");
   }
-  return std::unique_ptr<BlobReader>(std::make_unique<FileReader>(&ops, fd, direct, path, stat.size));
+  return std::unique_ptr<BlobReader>(
+      std::make_unique<FileReader>(&ops, fd, direct ? ops.DirectBytes(fd) : 0, path, stat.size));
 }
 
 Result<std::unique_ptr<BlobWriter>> CreateWriter(StoreDirectory* directory, std::string_view name) {

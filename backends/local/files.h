@@ -20,8 +20,9 @@ namespace tarn::local {
 class FileReader final : public BlobReader {
  public:
   // Takes the descriptor.
-  FileReader(FileOps* ops, int fd, bool direct, std::string path, uint64_t size)
-      : ops_(ops), fd_(fd), direct_(direct), path_(std::move(path)), size_(size) {}
+  // `direct_bytes`: what reads through it are aligned to; 0: it goes through the page cache.
+  FileReader(FileOps* ops, int fd, size_t direct_bytes, std::string path, uint64_t size)
+      : ops_(ops), fd_(fd), direct_bytes_(direct_bytes), path_(std::move(path)), size_(size) {}
   ~FileReader() override { ops_->Close(fd_); }
 
   uint64_t size() const override { return size_; }
@@ -29,7 +30,8 @@ class FileReader final : public BlobReader {
 
   // For the io_uring queue, which reads the descriptor by itself.
   int fd() const { return fd_; }
-  bool direct() const { return direct_; }  // reads through fd() have to be aligned
+  bool direct() const { return direct_bytes_ != 0; }  // reads through fd() have to be aligned
+  size_t direct_bytes() const { return direct_bytes_; }
   const std::string& path() const { return path_; }
   Status CheckRange(uint64_t offset, size_t wanted) const;  // Corruption when past the end
 
@@ -38,7 +40,7 @@ class FileReader final : public BlobReader {
 
   FileOps* const ops_;
   const int fd_;
-  const bool direct_;
+  const size_t direct_bytes_;
   const std::string path_;
   const uint64_t size_;
 };
@@ -47,8 +49,8 @@ class FileReader final : public BlobReader {
 class AlignedRead {
  public:
   // Begins another read. Memory of up to kKeptBytes that is there is used again: a block is a page or two, and to get
-  // and clear them anew costs as much as to read them. throws bad_alloc
-  void Start(uint64_t offset, size_t wanted);
+  // and clear them anew costs as much as to read them. `align`: a power of two. throws bad_alloc
+  void Start(uint64_t offset, size_t wanted, size_t align);
   char* data() const { return memory_.get(); }
   uint64_t begin() const { return begin_; }
   size_t size() const { return size_; }
@@ -58,6 +60,7 @@ class AlignedRead {
 
  private:
   static constexpr size_t kKeptBytes = 64 << 10;
+  static constexpr size_t kStepBytes = 4 * kDirectBytes;  // so that blocks of about a page all find room
   struct Free {
     void operator()(char* memory) const { ::operator delete(memory, std::align_val_t(kDirectBytes)); }
   };

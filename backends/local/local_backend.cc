@@ -16,12 +16,12 @@
 #include <string>
 #include <utility>
 
-#include "backends/local/blob_name.h"
 #include "backends/local/errors.h"
 #include "backends/local/files.h"
 #include "backends/local/local_internal.h"
 #include "backends/local/store_directory.h"
 #include "backends/local/uring.h"
+#include "tarn/sdk/blob_name.h"
 
 namespace tarn::local {
 namespace {

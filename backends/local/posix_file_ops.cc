@@ -13,6 +13,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -45,6 +47,16 @@ class Posix final : public FileOps {
   int OpenReadDirect(const std::string& path) override {
     return Retry([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_DIRECT); });
   }
+  size_t DirectBytes(int fd) override {
+#ifdef STATX_DIOALIGN  // Linux 6.1
+    struct statx st;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &st) == 0 && (st.stx_mask & STATX_DIOALIGN) != 0 &&
+        std::has_single_bit(st.stx_dio_offset_align) && st.stx_dio_mem_align <= kDirectBytes) {
+      return std::min<size_t>(st.stx_dio_offset_align, kDirectBytes);
+    }
+#endif
+    return kDirectBytes;
+  }
   int CreateExclusive(const std::string& path) override {
     return Retry([&] { return open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666); });
   }
@@ -60,6 +72,9 @@ class Posix final : public FileOps {
   }
   int Fdatasync(int fd) override {
     return Retry([&] { return fdatasync(fd); });
+  }
+  void StartWriteback(int fd, uint64_t offset, uint64_t n) override {
+    sync_file_range(fd, static_cast<off_t>(offset), static_cast<off_t>(n), SYNC_FILE_RANGE_WRITE);
   }
   int MapWindow(int fd, uint64_t offset, size_t n, Window* out) override {
     struct statfs fs;

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "backends/local/blob_name.h"
 #include "backends/local/errors.h"
+#include "tarn/sdk/blob_name.h"
 
 namespace tarn::local {
 namespace {

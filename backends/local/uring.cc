@@ -166,7 +166,7 @@ class UringQueue final : public ReadQueue {
       slot.begin = next->offset;
       slot.to = next->out;
       if (slot.file->direct()) {
-        slot.aligned.Start(next->offset, next->out.size());
+        slot.aligned.Start(next->offset, next->out.size(), slot.file->direct_bytes());
         slot.begin = slot.aligned.begin();
         slot.to = {slot.aligned.data(), slot.aligned.size()};
         slot.progress.wanted = slot.aligned.needed();

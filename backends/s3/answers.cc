@@ -73,6 +73,32 @@ Result<ObjectPage> ParseListing(std::string_view body) {
   return page;
 }
 
+Result<UploadPage> ParseUploads(std::string_view body, std::string_view after_key, std::string_view after_id) {
+  constexpr const char* kKind = "ListMultipartUploadsResult";
+  TARN_ASSIGN(const XmlElement root, ParseDocument(body, kKind));
+  const bool encoded = root.Text("EncodingType") == "url";
+  const auto key_of = [&](std::string_view text) {
+    return encoded ? PercentDecode(text, true) : std::optional<std::string>(text);
+  };
+  UploadPage page;
+  for (const XmlElement& entry : root.children) {
+    if (entry.name != "Upload") continue;
+    const std::optional<std::string> key = key_of(entry.Text("Key"));
+    const std::string id(entry.Text("UploadId"));
+    if (!key || key->empty() || id.empty()) return BadAnswer(kKind, "an entry has no key or id");
+    page.uploads.push_back({*key, id});
+  }
+  page.truncated = root.Text("IsTruncated") == "true";
+  if (!page.truncated) return page;
+  const std::optional<std::string> next = key_of(root.Text("NextKeyMarker"));
+  if (!next) return BadAnswer(kKind, "its next marker has a bad %");
+  page.next_key = *next;
+  page.next_id = root.Text("NextUploadIdMarker");
+  const bool onward = page.next_key > after_key || (page.next_key == after_key && page.next_id != after_id);
+  if (!onward || page.uploads.empty()) return BadAnswer(kKind, "more is to come behind nothing");
+  return page;
+}
+
 Result<std::string> ParseUploadId(std::string_view body) {
   TARN_ASSIGN(const XmlElement root, ParseDocument(body, "InitiateMultipartUploadResult"));
   std::string id(root.Text("UploadId"));
@@ -93,11 +119,15 @@ Result<ResultOrError> ParseResultOrError(const HttpResponse& response) {
   return out;
 }
 
-Result<std::optional<S3Error>> ParseDeleteMany(std::string_view body) {
+Result<std::vector<std::string>> ParseDeleteMany(std::string_view body) {
   TARN_ASSIGN(const XmlElement root, ParseDocument(body, "DeleteResult"));
-  const XmlElement* error = root.Child("Error");
-  if (error == nullptr) return std::optional<S3Error>();
-  return std::optional<S3Error>(FromElement(*error));
+  std::vector<std::string> keys;
+  for (const XmlElement& entry : root.children) {
+    if (entry.name != "Error" || entry.Text("Code") == "NoSuchKey") continue;
+    keys.emplace_back(entry.Text("Key"));
+    if (keys.back().empty()) return BadAnswer("DeleteResult", "an error names no key");
+  }
+  return keys;
 }
 
 std::string UnquoteEtag(std::string_view etag) {

@@ -33,6 +33,17 @@ struct ObjectPage {
 };
 Result<ObjectPage> ParseListing(std::string_view body);
 
+struct ListedUpload {
+  std::string key, id;
+};
+struct UploadPage {
+  std::vector<ListedUpload> uploads;
+  bool truncated = false;
+  std::string next_key, next_id;  // the markers of the page behind this one
+};
+// A page that follows the markers. Corruption when it says that more follows, and does not get on.
+Result<UploadPage> ParseUploads(std::string_view body, std::string_view after_key, std::string_view after_id);
+
 Result<std::string> ParseUploadId(std::string_view body);
 
 // CompleteMultipartUpload and CopyObject may answer 200 and put an <Error> into the body. The ETag, or "" when the
@@ -43,8 +54,8 @@ struct ResultOrError {
 };
 Result<ResultOrError> ParseResultOrError(const HttpResponse& response);
 
-// The first <Error> of a DeleteResult, if there is one.
-Result<std::optional<S3Error>> ParseDeleteMany(std::string_view body);
+// The keys that a DeleteResult says are still there: its <Error>s.
+Result<std::vector<std::string>> ParseDeleteMany(std::string_view body);
 
 std::string UnquoteEtag(std::string_view etag);
 

@@ -11,6 +11,7 @@ namespace {
 constexpr uint64_t kSmallBytes = 64 << 10;
 // A page of 1,000 keys of 1,024 bytes, every one of them percent-encoded, and what stands around them.
 constexpr uint64_t kListingBytes = 4 << 20;
+constexpr size_t kMostDeletes = 1000;                 // a rule of S3
 constexpr uint64_t kBestEffortNanos = 5'000'000'000;  // destructors wait for it
 constexpr int kRounds = 3;  // of a write that met somebody else's and found nothing afterwards
 
@@ -163,7 +164,20 @@ void Client::Drop(const std::string& key) {
   Run(caller_.get(), &call);
 }
 
-Status Client::DeleteMany(const std::vector<std::string>& keys) {
+Status Client::DeleteMany(std::span<const std::string> keys) {
+  while (!keys.empty()) {
+    const auto page = keys.first(std::min(keys.size(), kMostDeletes));
+    keys = keys.subspan(page.size());
+    TARN_ASSIGN(const std::vector<std::string> left, DeletePage(page));
+    for (const std::string& key : left) TARN_TRY(Delete(key));
+  }
+  return Status::Ok();
+}
+
+// One request; returns what has to be deleted otherwise.
+Result<std::vector<std::string>> Client::DeletePage(std::span<const std::string> keys) {
+  std::vector<std::string> all(keys.begin(), keys.end());
+  if (all.size() == 1 || !deletes_many_.load(std::memory_order_relaxed)) return all;
   std::string xml = "<Delete><Quiet>true</Quiet>";
   for (const std::string& key : keys) xml += "<Object><Key>" + XmlText(key) + "</Key></Object>";
   xml += "</Delete>";
@@ -173,10 +187,18 @@ Status Client::DeleteMany(const std::vector<std::string>& keys) {
   call.body = std::make_shared<const std::string>(std::move(xml));
   call.answer_bytes = kListingBytes;
   Run(caller_.get(), &call);
+  if (call.error.http_status == 501 || call.error.http_status == 405) {
+    deletes_many_.store(false, std::memory_order_relaxed);
+    return all;
+  }
   TARN_TRY(call.status);
-  TARN_ASSIGN(const auto error, ParseDeleteMany(call.response.body));
-  if (!error) return Status::Ok();
-  return ServerError(*error, "delete objects in", caller_->PlaceOf("", "the credentials in use"));
+  TARN_ASSIGN(std::vector<std::string> left, ParseDeleteMany(call.response.body));
+  for (const std::string& key : left) {
+    if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
+    return Status::Io("the server says what became of " + ObjectName(key) +
+                      ", which it was not asked to delete: check that the endpoint speaks S3");
+  }
+  return left;
 }
 
 Result<std::string> Client::Copy(const std::string& from, const std::string& etag, uint64_t size,
@@ -244,11 +266,25 @@ Result<Created> Client::CompleteUpload(const std::string& key, const std::string
   }
 }
 
-void Client::AbortUpload(const std::string& key, const std::string& upload_id) {
+Status Client::AbortUpload(const std::string& key, const std::string& upload_id) {
   Call call = NewCall(Verb::kAbortUpload, "abort the upload of", key);
   call.query = {{"uploadId", upload_id}};
   call.most_nanos = kBestEffortNanos;
   Run(caller_.get(), &call);
+  if (call.error.http_status == 404 && call.error.code != "NoSuchBucket") return Status::Ok();
+  return call.status;
+}
+
+Result<UploadPage> Client::ListUploads(const std::string& prefix, const std::string& after_key,
+                                       const std::string& after_id) {
+  Call call = NewCall(Verb::kList, "list the uploads to", "");
+  call.query = {{"uploads", ""}, {"encoding-type", "url"}, {"prefix", prefix}};
+  if (!after_key.empty()) call.query.emplace_back("key-marker", after_key);
+  if (!after_id.empty()) call.query.emplace_back("upload-id-marker", after_id);
+  call.answer_bytes = kListingBytes;
+  Run(caller_.get(), &call);
+  TARN_TRY(call.status);
+  return ParseUploads(call.response.body, after_key, after_id);
 }
 
 // --- names -------------------------------------------------------------------------------------------------

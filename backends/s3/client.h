@@ -7,6 +7,7 @@
 // Threads: any.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -59,7 +60,9 @@ class Client {
   Status Delete(const std::string& key);
   // The same for what nobody will ask for again: best effort, in five seconds.
   void Drop(const std::string& key);
-  Status DeleteMany(const std::vector<std::string>& keys);  // at most 1,000
+  // The same for many, 1,000 in a request. What an answer says is still there is deleted alone, and so are all where
+  // the server does not know this verb. After an error any of them may be gone.
+  Status DeleteMany(std::span<const std::string> keys);
   // Inside S3; at most 5 GiB. NotFound when the source is gone or its ETag is not `etag`. Returns the copy's ETag.
   Result<std::string> Copy(const std::string& from, const std::string& etag, uint64_t size, const std::string& to);
   // Keys that start with `prefix` and are greater than `after`, at most 1,000.
@@ -72,7 +75,12 @@ class Client {
   // As PutIfAbsent with the id of CreateUpload; atomic only where the server honours the condition here.
   Result<Created> CompleteUpload(const std::string& key, const std::string& upload_id, const std::string& attempt_id,
                                  const std::vector<std::string>& etags);
-  void AbortUpload(const std::string& key, const std::string& upload_id);  // best effort, in five seconds
+  // In five seconds. One that is gone is fine.
+  Status AbortUpload(const std::string& key, const std::string& upload_id);
+  // Uploads that were neither completed nor aborted, of keys that start with `prefix`, 1,000 at most. The markers are
+  // empty, or those of the page before.
+  Result<UploadPage> ListUploads(const std::string& prefix, const std::string& after_key,
+                                 const std::string& after_id);
 
   std::string NewAttemptId() const;
   std::string ObjectName(const std::string& key) const;  // "s3://bucket/key"
@@ -81,9 +89,11 @@ class Client {
  private:
   Result<std::optional<Created>> Settle(const std::string& key, const std::string& attempt_id, const Call& call);
   Status Unknown(const std::string& key, const Status& cause) const;
+  Result<std::vector<std::string>> DeletePage(std::span<const std::string> keys);
 
   const std::shared_ptr<Caller> caller_;
   const bool if_match_quotes_;
+  std::atomic<bool> deletes_many_{true};  // false once the server has said that it cannot
 };
 
 }  // namespace tarn::s3

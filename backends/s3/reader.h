@@ -17,6 +17,7 @@ namespace tarn::s3 {
 struct OpenObject {
   const std::string blob;  // its name, for errors
   const uint64_t size;
+  const uint64_t identity;   // of the ETag it was opened with
   mutable std::mutex mutex;  // guards key, etag and aside
   std::string key;
   std::string etag;
@@ -29,6 +30,7 @@ class S3Reader final : public BlobReader {
   S3Reader(std::shared_ptr<Client> client, std::shared_ptr<OpenObject> object)
       : client_(std::move(client)), object_(std::move(object)) {}
   uint64_t size() const override { return object_->size; }
+  uint64_t identity() const override { return object_->identity; }
   Status Read(uint64_t offset, std::span<char> out) const override;
   const OpenObject& object() const { return *object_; }
 

@@ -12,6 +12,9 @@
 //   or
 //                 an error of the server is found out by asking for the object's id. Io: nobody could tell.
 //   Delete        HEAD and DELETE. A blob with open readers of this backend is first copied aside, inside S3.
+//   DeleteAll     One POST for 1,000 names (a server without it: one DELETE each), and the copies.
+//   Collect       Two LISTs, and what there is to delete. Copies aside are filed under the epoch of their writer; an
+//                 upload in parts is told by the name that it would have.
 //   Locks, append None: the manifest's put-if-absent fences writers.
 //
 // Conditional writes are the ground of all commits, and servers exist that accept the condition and ignore it, or
@@ -37,6 +40,16 @@ enum class Addressing : uint8_t {
   kVirtual,  // https://bucket.endpoint/key
 };
 
+// What is paid, in dollars or any other currency. The default is the list of AWS for S3 Standard in us-east-1, with
+// the first tier of transfer to the internet; within the region transfer is free.
+struct S3Prices {
+  double thousand_writes = 0.005;  // PUT, COPY, POST and LIST
+  double thousand_reads = 0.0004;  // GET, HEAD and all others but DELETE and abort, which are free
+  double egress = 0.09;            // of a GB of answers
+  double storage = 0.023;          // of a GB for a month
+};
+inline constexpr double kPricedBytes = 1 << 30;  // what a price list calls GB
+
 struct S3Options {
   std::string bucket;
   std::string prefix;      // of all keys, without slashes at its ends; empty: the bucket's root
@@ -55,11 +68,13 @@ struct S3Options {
   uint32_t parallel_parts = 4;               // of one upload, 1 .. 64
   uint32_t connections = 64;                 // at most, to the endpoint, 1 .. 1024
   uint64_t deadline_nanos = 60'000'000'000;  // of one verb with all its retries
+  S3Prices prices;
 };
 
 // s3://BUCKET[/PREFIX][?name=value&...] with the names endpoint, region, ca_file, profile, access_key, secret_key,
 // session_token, addressing (auto, path, virtual), if_match (quoted, unquoted), part_mib, parallel_parts,
-// connections, deadline_seconds, hedge (on, off). Values may be percent-encoded. Invalid says what is wrong, and
+// connections, deadline_seconds, hedge (on, off), write_price, read_price, egress_price, storage_price (decimal
+// numbers; S3Prices). Values may be percent-encoded. Invalid says what is wrong, and
 // never repeats a value.
 Result<S3Options> ParseS3Url(std::string_view url);
 
@@ -83,17 +98,28 @@ std::string_view VerbName(Verb verb);  // "GET", "LIST", ...
 // What this backend did since it was opened.
 struct S3Stats {
   std::array<uint64_t, kVerbs> requests{};
-  uint64_t bytes_sent = 0;      // of bodies
-  uint64_t bytes_received = 0;  // of bodies
-  uint64_t retries = 0;         // requests sent again after a failure
-  uint64_t throttles = 0;       // answers 503 and 429
-  uint64_t hedges = 0;          // second GETs of the tail
-  uint64_t hedges_won = 0;      // of these, answered before the first
+  uint64_t bytes_sent = 0;                               // of bodies
+  uint64_t bytes_received = 0;                           // of bodies
+  uint64_t retries = 0;                                  // requests sent again after a failure
+  uint64_t throttles = 0;                                // answers 503 and 429
+  uint64_t hedges = 0;                                   // second GETs of the tail
+  uint64_t hedges_won = 0;                               // of these, answered before the first
+  uint64_t collected_copies = 0, collected_uploads = 0;  // of dead writers, deleted
 };
+S3Stats& operator+=(S3Stats& sum, const S3Stats& more);
+
+// An estimate from above: S3 does not charge for some of the requests that it refuses.
+struct S3Cost {
+  double requests = 0, transfer = 0;
+};
+S3Cost CostOf(const S3Stats& stats, const S3Prices& prices);
+// Of a month.
+double StorageCost(uint64_t bytes, const S3Prices& prices);
 
 class S3Backend : public Backend {
  public:
   virtual S3Stats stats() const = 0;
+  virtual const S3Prices& prices() const = 0;
 };
 
 // One GET, and once in the life of a prefix and endpoint, for writing, the proof (some 40 requests). `clock` and

@@ -2,37 +2,45 @@
 //
 // Two things are remembered, both for this process only:
 //   known objects   Size and ETag of blobs that were written or listed here, so that opening them costs no HEAD. An
-//   entry
-//                   serves one Open; when it misleads (somebody else deleted the blob), the next Open asks.
+//                   entry serves one Open; when it misleads (somebody else deleted the blob), the next Open asks.
 //   open objects    What readers have open, by name. Delete copies such an object aside first, and points the readers
-//                   at the copy. Striped locks by name keep a blob from being opened while it is deleted.
-// A copy aside is deleted with its last reader. A process that dies leaves its copies below TARN-S3/ASIDE/.
+//                   at the copy. A lock for each name keeps a blob from being opened while it is deleted.
+// A copy aside is deleted with its last reader. A process that dies leaves its copies below TARN-S3/ASIDE/EPOCH/, and
+// the parts of its uploads; Collect of a later epoch takes both.
 #include <algorithm>
 #include <map>
 #include <mutex>
-#include <shared_mutex>
 #include <unordered_map>
 #include <utility>
 
-#include "backends/s3/blob_name.h"
 #include "backends/s3/client.h"
+#include "backends/s3/encoding.h"
+#include "backends/s3/name_locks.h"
 #include "backends/s3/proof.h"
 #include "backends/s3/reader.h"
 #include "backends/s3/s3_internal.h"
 #include "backends/s3/writer.h"
+#include "tarn/sdk/blob_name.h"
 
 namespace tarn::s3 {
 namespace {
 
 constexpr std::string_view kPrivate = "TARN-S3/";  // of what is ours and no blob
 constexpr size_t kMaxKnown = 16'384;               // about 2 MiB
-constexpr size_t kStripes = 64;
-constexpr uint64_t kMaxCopyBytes = 5ull << 30;  // a rule of S3
+constexpr uint64_t kMaxCopyBytes = 5ull << 30;     // a rule of S3
 
 struct Known {
   uint64_t size = 0;
   std::string etag;
 };
+
+// The same whether the ETag was told by HEAD, by a listing or when the object was written. 0: there is none.
+uint64_t IdentityOf(const std::string& etag) {
+  if (etag.empty()) return 0;
+  uint64_t identity = 0;
+  for (const char byte : Sha256(etag).substr(0, 8)) identity = identity << 8 | static_cast<unsigned char>(byte);
+  return std::max<uint64_t>(identity, 1);
+}
 
 // Threads: any.
 class KnownObjects {
@@ -54,13 +62,25 @@ class KnownObjects {
   std::unordered_map<std::string, Known> known_;
 };
 
-class S3BackendImpl final : public S3Backend, public ReadQueueSource {
+// "PREFIX/TARN-S3/ASIDE/" and 16 hexadecimal digits of an epoch.
+std::string AsideOf(const std::string& folder, uint64_t epoch) {
+  char digits[17];
+  std::snprintf(digits, sizeof(digits), "%016llx", static_cast<unsigned long long>(epoch));
+  return folder + digits;
+}
+
+class S3BackendImpl final : public S3Backend,
+                            public ReadQueueSource,
+                            public BulkDelete,
+                            public Collector,
+                            public MeterSource {
  public:
   S3BackendImpl(const S3Options& options, std::shared_ptr<Client> client)
       : options_(options),
         client_(std::move(client)),
         prefix_(options.prefix.empty() ? "" : options.prefix + "/"),
-        private_(prefix_ + std::string(kPrivate)) {
+        private_(prefix_ + std::string(kPrivate)),
+        asides_(private_ + "ASIDE/") {
     const Endpoint& endpoint = client_->caller()->endpoint;
     info_.name = "s3";
     info_.read_engine = "ranged GETs at " + endpoint.scheme + "://" + endpoint.host;
@@ -77,19 +97,22 @@ class S3BackendImpl final : public S3Backend, public ReadQueueSource {
   }
 
   const BackendInfo& info() const override { return info_; }
-  BackendFeatures features() override { return {.queues = this}; }
+  BackendFeatures features() override { return {.queues = this, .bulk = this, .collector = this, .meters = this}; }
   std::unique_ptr<ReadQueue> NewReadQueue() override { return NewS3Queue(client_, options_.connections); }
   S3Stats stats() const override;
+  const S3Prices& prices() const override { return options_.prices; }
+  std::vector<Meter> Meters() override;
 
   Result<std::unique_ptr<BlobReader>> Open(std::string_view name) override;
   Result<std::unique_ptr<BlobWriter>> Create(std::string_view name) override;
   Result<PutOutcome> PutIfAbsent(std::string_view name, std::string_view bytes) override;
   Status Delete(std::string_view name) override;
   Result<ListPage> List(std::string_view prefix, std::string_view after, size_t limit) override;
+  Status DeleteAll(std::span<const std::string> names) override;
+  Status Collect(uint64_t epoch, const std::function<bool(std::string_view)>& theirs) override;
 
  private:
   std::string KeyOf(std::string_view name) const { return prefix_ + std::string(name); }
-  std::shared_mutex& StripeOf(const std::string& name) { return stripes_[std::hash<std::string>()(name) % kStripes]; }
   Status CheckWritable(std::string_view name) const {
     TARN_TRY(CheckBlobName(name));
     if (!options_.read_only) return Status::Ok();
@@ -99,15 +122,19 @@ class S3BackendImpl final : public S3Backend, public ReadQueueSource {
   std::shared_ptr<OpenObject> Share(const std::string& name, const Known& facts);
   std::shared_ptr<OpenObject> TakeOpen(const std::string& name);
   void Closed(OpenObject* object);
+  Status KeepForReaders(const std::string& name);
   Status CopyAside(OpenObject* open);
+  Status CollectCopies(uint64_t epoch);
+  Status CollectUploads(const std::function<bool(std::string_view)>& theirs);
 
   const S3Options options_;
   const std::shared_ptr<Client> client_;
-  const std::string prefix_, private_;
+  const std::string prefix_, private_, asides_;
   BackendInfo info_;
   KnownObjects known_;
-  std::array<std::shared_mutex, kStripes> stripes_;  // shared: opened; exclusive: deleted. Taken before all others.
-  std::mutex open_mutex_;                            // guards open_
+  std::atomic<uint64_t> epoch_{0}, collected_copies_{0}, collected_uploads_{0};
+  NameLocks names_;        // shared: opened; alone: deleted. Taken before all others.
+  std::mutex open_mutex_;  // guards open_
   std::map<std::string, std::weak_ptr<OpenObject>> open_;
 };
 
@@ -122,8 +149,9 @@ std::shared_ptr<OpenObject> S3BackendImpl::Share(const std::string& name, const 
     const std::lock_guard<std::mutex> object_lock(there->mutex);
     if (there->etag == facts.etag && there->size == facts.size) return there;
   }
-  std::shared_ptr<OpenObject> made(new OpenObject{KeyOf(name), facts.size, {}, KeyOf(name), facts.etag, false},
-                                   [this](OpenObject* object) { Closed(object); });
+  std::shared_ptr<OpenObject> made(
+      new OpenObject{KeyOf(name), facts.size, IdentityOf(facts.etag), {}, KeyOf(name), facts.etag, false},
+      [this](OpenObject* object) { Closed(object); });
   open_[name] = made;
   return made;
 }
@@ -150,7 +178,7 @@ void S3BackendImpl::Closed(OpenObject* object) {
 Result<std::unique_ptr<BlobReader>> S3BackendImpl::Open(std::string_view name) {
   TARN_TRY(CheckBlobName(name));
   const std::string blob(name);
-  const std::shared_lock<std::shared_mutex> stripe(StripeOf(blob));
+  const NameLocks::Held held = names_.Share(blob);
   std::optional<Known> facts = known_.Take(blob);
   if (!facts) {
     TARN_ASSIGN(ObjectFacts asked, client_->Head(KeyOf(name)));
@@ -180,18 +208,37 @@ Result<PutOutcome> S3BackendImpl::PutIfAbsent(std::string_view name, std::string
 Status S3BackendImpl::Delete(std::string_view name) {
   TARN_TRY(CheckWritable(name));
   const std::string blob(name), key = KeyOf(name);
-  const std::unique_lock<std::shared_mutex> stripe(StripeOf(blob));
+  const NameLocks::Held held = names_.Exclude({&blob, 1});
   known_.Take(blob);
   TARN_TRY(client_->Head(key).status());  // S3 itself says OK of what is not there
-  if (const std::shared_ptr<OpenObject> open = TakeOpen(blob)) {
-    const Status kept = CopyAside(open.get());
-    if (!kept.ok()) {
-      const std::lock_guard<std::mutex> lock(open_mutex_);
-      open_[blob] = open;
-      return kept;
-    }
-  }
+  TARN_TRY(KeepForReaders(blob));
   return client_->Delete(key);
+}
+
+Status S3BackendImpl::DeleteAll(std::span<const std::string> names) {
+  for (const std::string& name : names) TARN_TRY(CheckWritable(name));
+  const NameLocks::Held held = names_.Exclude(names);
+  std::vector<std::string> keys;
+  Status first_error;
+  for (const std::string& name : names) {
+    known_.Take(name);
+    const Status kept = KeepForReaders(name);
+    if (kept.ok()) keys.push_back(KeyOf(name));
+    if (first_error.ok()) first_error = kept;
+  }
+  const Status deleted = client_->DeleteMany(keys);
+  return first_error.ok() ? deleted : first_error;
+}
+
+// What has readers here is copied aside before it is deleted.
+Status S3BackendImpl::KeepForReaders(const std::string& name) {
+  const std::shared_ptr<OpenObject> open = TakeOpen(name);
+  if (open == nullptr) return Status::Ok();
+  Status kept = CopyAside(open.get());
+  if (kept.ok()) return kept;
+  const std::lock_guard<std::mutex> lock(open_mutex_);
+  open_[name] = open;
+  return kept;
 }
 
 Status S3BackendImpl::CopyAside(OpenObject* open) {
@@ -200,7 +247,7 @@ Status S3BackendImpl::CopyAside(OpenObject* open) {
         client_->ObjectName(open->key) +
         " has readers and more than 5 GiB, which S3 does not copy: " + "close its readers, then delete it");
   }
-  const std::string aside = private_ + "ASIDE/" + client_->NewAttemptId();
+  const std::string aside = AsideOf(asides_, epoch_) + "/" + client_->NewAttemptId();
   const Result<std::string> copied = client_->Copy(open->key, open->etag, open->size, aside);
   // Somebody else replaced it, and there is nothing left to keep for its readers.
   if (copied.status().code() == Code::kNotFound) return Status::Ok();
@@ -238,6 +285,74 @@ Result<ListPage> S3BackendImpl::List(std::string_view prefix, std::string_view a
   return page;
 }
 
+// --- what dead writers left --------------------------------------------------------------------------------
+
+Status S3BackendImpl::Collect(uint64_t epoch, const std::function<bool(std::string_view)>& theirs) {
+  epoch_ = epoch;
+  const Status copies = CollectCopies(epoch);
+  const Status uploads = CollectUploads(theirs);
+  return copies.ok() ? uploads : copies;
+}
+
+// Epochs sort like their digits, so what is older stands first.
+Status S3BackendImpl::CollectCopies(uint64_t epoch) {
+  const std::string end = AsideOf(asides_, epoch);
+  std::string after;
+  for (bool more = true; more;) {
+    TARN_ASSIGN(const ObjectPage page, client_->List(asides_, after, 1000));
+    std::vector<std::string> older;
+    for (const ListedObject& object : page.objects) {
+      if (object.key.starts_with(asides_) && object.key > after && object.key < end) older.push_back(object.key);
+    }
+    TARN_TRY(client_->DeleteMany(older));
+    collected_copies_ += older.size();
+    more = page.truncated && older.size() == page.objects.size();
+    if (more) after = older.back();
+  }
+  return Status::Ok();
+}
+
+Status S3BackendImpl::CollectUploads(const std::function<bool(std::string_view)>& theirs) {
+  UploadPage page;
+  do {
+    TARN_ASSIGN(page, client_->ListUploads(prefix_, page.next_key, page.next_id));
+    for (const ListedUpload& upload : page.uploads) {
+      if (!upload.key.starts_with(prefix_)) continue;
+      const std::string name = upload.key.substr(prefix_.size());
+      if (!IsBlobName(name) || !theirs(name)) continue;
+      TARN_TRY(client_->AbortUpload(upload.key, upload.id));
+      ++collected_uploads_;
+    }
+  } while (page.truncated);
+  return Status::Ok();
+}
+
+// --- facts -------------------------------------------------------------------------------------------------
+
+std::vector<Meter> S3BackendImpl::Meters() {
+  const S3Stats now = stats();
+  const S3Cost cost = CostOf(now, options_.prices);
+  const auto billionths = [](double money) { return static_cast<uint64_t>(money * 1e9 + 0.5); };
+  std::vector<Meter> meters;
+  for (size_t i = 0; i < kVerbs; ++i) {
+    std::string verb(VerbName(static_cast<Verb>(i)));
+    for (char& c : verb) c = c == '-' ? '_' : static_cast<char>(c + ('a' - 'A'));
+    meters.push_back({"s3.requests." + verb, now.requests[i]});
+  }
+  meters.push_back({"s3.bytes_sent", now.bytes_sent});
+  meters.push_back({"s3.bytes_received", now.bytes_received});
+  meters.push_back({"s3.retries", now.retries});
+  meters.push_back({"s3.throttles", now.throttles});
+  meters.push_back({"s3.hedges", now.hedges});
+  meters.push_back({"s3.hedges_won", now.hedges_won});
+  meters.push_back({"s3.collected.copies", now.collected_copies});
+  meters.push_back({"s3.collected.uploads", now.collected_uploads});
+  meters.push_back({"s3.cost.requests_billionths", billionths(cost.requests)});
+  meters.push_back({"s3.cost.transfer_billionths", billionths(cost.transfer)});
+  meters.push_back({"s3.cost.gb_month_billionths", billionths(options_.prices.storage)});
+  return meters;
+}
+
 S3Stats S3BackendImpl::stats() const {
   const Caller& caller = *client_->caller();
   S3Stats stats;
@@ -248,6 +363,8 @@ S3Stats S3BackendImpl::stats() const {
   stats.throttles = caller.throttles;
   stats.hedges = caller.hedges;
   stats.hedges_won = caller.hedges_won;
+  stats.collected_copies = collected_copies_;
+  stats.collected_uploads = collected_uploads_;
   return stats;
 }
 

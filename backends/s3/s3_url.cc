@@ -1,6 +1,7 @@
 // URLs of S3 stores, and where they lead: options from text, an endpoint from options and environment. No value of a
 // URL is ever repeated in an error: somebody may have typed a secret into it.
 #include <algorithm>
+#include <charconv>
 #include <functional>
 #include <map>
 
@@ -29,6 +30,18 @@ Setter Number(T S3Options::*member, uint64_t unit, uint64_t least, uint64_t most
     const auto number = ParseNumber(value);
     if (!number || *number < least || *number > most) return false;
     options->*member = static_cast<T>(*number * unit);
+    return true;
+  };
+}
+
+// A price: digits, and perhaps a point and more digits.
+Setter Price(double S3Prices::*member) {
+  return [member](S3Options* options, const std::string& value) {
+    const char* const end = value.data() + value.size();
+    double number = 0;
+    const auto [rest, error] = std::from_chars(value.data(), end, number, std::chars_format::fixed);
+    if (error != std::errc() || rest != end || !(number >= 0 && number <= 1e6)) return false;
+    options->prices.*member = number;
     return true;
   };
 }
@@ -68,6 +81,10 @@ const std::map<std::string_view, Parameter>& Parameters() {
       {"part_mib", {Number(&S3Options::part_bytes, 1 << 20, 5, 1024), "5 to 1024"}},
       {"parallel_parts", {Number(&S3Options::parallel_parts, 1, 1, 64), "1 to 64"}},
       {"connections", {Number(&S3Options::connections, 1, 1, 1024), "1 to 1024"}},
+      {"write_price", {Price(&S3Prices::thousand_writes), "0 to 1000000, of 1,000 PUT, COPY, POST and LIST"}},
+      {"read_price", {Price(&S3Prices::thousand_reads), "0 to 1000000, of 1,000 GET and HEAD"}},
+      {"egress_price", {Price(&S3Prices::egress), "0 to 1000000, of a GB of answers"}},
+      {"storage_price", {Price(&S3Prices::storage), "0 to 1000000, of a GB for a month"}},
       {"deadline_seconds", {Number(&S3Options::deadline_nanos, 1'000'000'000, 1, 86400), "1 to 86400"}},
   };
   return kParameters;

@@ -23,7 +23,8 @@ class S3Writer final : public BlobWriter {
 
   ~S3Writer() override {
     parts_.reset();  // gives up what is in flight
-    if (!upload_id_.empty()) client_->AbortUpload(key_, upload_id_);
+    // What cannot be aborted now is for the next writer's Collect.
+    if (!upload_id_.empty()) (void)client_->AbortUpload(key_, upload_id_);
   }
 
   Status Append(std::string_view bytes) override {

@@ -142,6 +142,48 @@ TEST_P(BackendContract, ReaderSurvivesDelete) {
   EXPECT_TRUE(*read == bytes);
 }
 
+TEST_P(BackendContract, BulkDeleteTakesWhatIsThere) {
+  BulkDelete* const bulk = backend_->features().bulk;
+  if (bulk == nullptr) return;
+  constexpr int kMany = 1010;  // more than a request of S3 takes
+  std::vector<std::string> names;
+  for (int i = 0; i < kMany; ++i) names.push_back("many/" + std::to_string(i));
+  InParallel(8, [&](int me) {
+    for (int i = me; i < kMany; i += 8) TARN_EXPECT_CODE(Write(*backend_, names[i], "x"), Code::kOk);
+  });
+  TARN_ASSERT_OK(Write(*backend_, "many/kept", "kept"));
+  names.emplace_back("many/never-there");
+  TARN_ASSERT_OK(bulk->DeleteAll({}));
+  TARN_ASSERT_OK(bulk->DeleteAll(names));
+  ExpectNames("", {"many/kept"});
+  TARN_ASSERT_OK(bulk->DeleteAll(names));
+  TARN_EXPECT_CODE(bulk->DeleteAll(std::vector<std::string>{"many/kept", "NO NAME"}), Code::kInvalid);
+  ExpectBlob("many/kept", "kept");
+  TARN_ASSERT_OK(Write(*backend_, names[0], "again"));
+  ExpectBlob(names[0], "again");
+}
+
+TEST_P(BackendContract, ReadersSurviveBulkDelete) {
+  BulkDelete* const bulk = backend_->features().bulk;
+  if (bulk == nullptr) return;
+  const std::string bytes = Pattern(4, 5000);
+  std::vector<std::unique_ptr<BlobReader>> readers;
+  const std::vector<std::string> names = {"a", "b", "c"};
+  for (const std::string& name : names) {
+    TARN_ASSERT_OK(Write(*backend_, name, bytes));
+    auto reader = backend_->Open(name);
+    TARN_ASSERT_OK(reader.status());
+    if (name != "b") readers.push_back(std::move(*reader));
+  }
+  TARN_ASSERT_OK(bulk->DeleteAll(names));
+  ExpectNames("", {});
+  for (const auto& reader : readers) {
+    auto read = ReadRange(*reader, 0, bytes.size());
+    TARN_ASSERT_OK(read.status());
+    EXPECT_TRUE(*read == bytes);
+  }
+}
+
 TEST_P(BackendContract, PastTheEndIsCorruption) {
   TARN_ASSERT_OK(Write(*backend_, "dir/short", "12345"));
   auto reader = backend_->Open("dir/short");
@@ -519,16 +561,16 @@ TEST_P(BackendContract, AppendFileGrowsInSight) {
 TEST_P(BackendContract, AppendFileReplacesNothing) {
   AppendStore* append = backend_->features().append;
   if (append == nullptr) return;
-  TARN_ASSERT_OK(Write(*backend_, "blob", "b"));
-  TARN_EXPECT_CODE(append->CreateAppend("blob").status(), Code::kBusy);
-  TARN_ASSERT_OK(append->CreateAppend("log").status());
-  TARN_EXPECT_CODE(append->CreateAppend("log").status(), Code::kBusy);
-  TARN_EXPECT_CODE(Write(*backend_, "log", "b"), Code::kBusy);
-  const auto put = backend_->PutIfAbsent("log", "b");
+  TARN_ASSERT_OK(Write(*backend_, "wal/blob", "b"));
+  TARN_EXPECT_CODE(append->CreateAppend("wal/blob").status(), Code::kBusy);
+  TARN_ASSERT_OK(append->CreateAppend("wal/log").status());
+  TARN_EXPECT_CODE(append->CreateAppend("wal/log").status(), Code::kBusy);
+  TARN_EXPECT_CODE(Write(*backend_, "wal/log", "b"), Code::kBusy);
+  const auto put = backend_->PutIfAbsent("wal/log", "b");
   TARN_ASSERT_OK(put.status());
   EXPECT_EQ(*put, PutOutcome::kExists);
-  ExpectBlob("blob", "b");
-  ExpectBlob("log", "");
+  ExpectBlob("wal/blob", "b");
+  ExpectBlob("wal/log", "");
 }
 
 TEST_P(BackendContract, AppendFileIsReadBesideItsWriter) {

@@ -80,6 +80,11 @@ TEST(LocalDurability, LogAndLockTrace) {
   ASSERT_TRUE((*log)->Append(std::string(70'000, 'x')).ok());
   ASSERT_TRUE((*log)->Sync().ok());
   log->reset();
+  trace += s.ops->Take() + "# beyond the window, not synced\n";
+  log = s.backend->features().append->CreateAppend("wal/3");
+  ASSERT_TRUE(log.ok());
+  ASSERT_TRUE((*log)->Append(std::string(70'000, 'x')).ok());
+  log->reset();
   trace += s.ops->Take() + "# where files cannot be mapped\n";
   s.ops->RefuseWindows();
   log = s.backend->features().append->CreateAppend("wal/2");

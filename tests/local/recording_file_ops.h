@@ -61,6 +61,10 @@ class RecordingFileOps final : public local::FileOps {
     if (const int e = Enter("fdatasync " + names_[fd])) return e;
     return real_->Fdatasync(fd);
   }
+  void StartWriteback(int fd, uint64_t offset, uint64_t n) override {
+    lines_.push_back("writeback " + names_[fd] + " " + std::to_string(offset) + " " + std::to_string(n));
+    real_->StartWriteback(fd, offset, n);
+  }
   // A window of memory whose stores are written, so that what is recorded does not depend on the filesystem.
   int MapWindow(int fd, uint64_t offset, size_t n, local::Window* out) override {
     if (!windows_) return -EOPNOTSUPP;

@@ -29,7 +29,7 @@ std::shared_ptr<Backend> Bare(std::shared_ptr<MemBackend> mem) { return mem; }
 INSTANTIATE_TEST_SUITE_P(
     Memory, BackendContract,
     testing::Values(Param("Mem", Bare),
-                    Param("ObjectStoreLike", Bare, {.append = false, .locks = false, .queues = false}),
+                    Param("ObjectStoreLike", Bare, {.append = false, .locks = false, .queues = false, .bulk = true}),
                     Param("Crash", [](auto mem) { return std::make_shared<CrashBackend>(std::move(mem)); }),
                     Param("Fault", [](auto mem) { return std::make_shared<FaultBackend>(std::move(mem)); }),
                     Param("Trace", [](auto mem) { return std::make_shared<TraceBackend>(std::move(mem)); }),
@@ -37,7 +37,8 @@ INSTANTIATE_TEST_SUITE_P(
                           [](auto mem) {
                             return std::make_shared<TraceBackend>(
                                 std::make_shared<FaultBackend>(std::make_shared<CrashBackend>(std::move(mem))));
-                          })),
+                          },
+                          {.bulk = true})),
     ContractParamName);
 
 }  // namespace

@@ -6,7 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "backends/local/blob_name.h"
+#include "base/hash.h"
+#include "tarn/sdk/blob_name.h"
 #include "tests/support/sim_effects.h"
 
 namespace tarn::test {
@@ -18,6 +19,9 @@ std::string_view DirectoryOf(std::string_view name) {
   const size_t slash = name.rfind('/');
   return slash == std::string_view::npos ? std::string_view() : name.substr(0, slash);
 }
+
+// As an ETag tells it: of other bytes, another one.
+uint64_t IdentityOf(std::string_view bytes) { return std::max<uint64_t>(Hash64(bytes), 1); }
 
 // What a power cut leaves of an append file whose first `synced` bytes are safe.
 std::string TornBytes(const std::string& bytes, uint64_t synced, SeededRandom& random) {
@@ -47,6 +51,7 @@ class MemBackend::Reader final : public BlobReader {
     size_ = file_->bytes.size();
   }
   uint64_t size() const override { return size_; }
+  uint64_t identity() const override { return file_->identity; }
   Status Read(uint64_t offset, std::span<char> out) const override {
     std::lock_guard lock(file_->mutex);
     const uint64_t end = std::min<uint64_t>(size_, file_->bytes.size());
@@ -90,6 +95,7 @@ class MemBackend::Writer final : public BlobWriter {
     TARN_TRY(failure_);
     auto file = std::make_shared<File>();
     file->bytes = std::move(bytes_);
+    file->identity = IdentityOf(file->bytes);
     published_ = true;
     backend_->Publish(name_, std::move(file));
     return Status::Ok();
@@ -166,7 +172,7 @@ class MemBackend::Queue final : public ReadQueue {
 
 MemBackend::MemBackend(MemOptions options)
     : options_(options),
-      info_{.name = "mem", .read_engine = "memory", .latency = LatencyClass::kMemory, .best_write_bytes = 64 << 10} {}
+      info_{.name = "mem", .read_engine = "memory", .latency = options.latency, .best_write_bytes = 64 << 10} {}
 MemBackend::~MemBackend() = default;
 
 void MemBackend::SetCapacity(uint64_t bytes) {
@@ -188,6 +194,7 @@ std::shared_ptr<MemBackend> MemBackend::CrashClone(uint64_t seed, CrashMode mode
     std::lock_guard file_lock(file.mutex);
     auto copy = std::make_shared<File>();
     copy->append = file.append;
+    copy->identity = file.identity;
     copy->bytes = file.bytes;
     if (file.append && mode == CrashMode::kDropUnsynced) copy->bytes.resize(file.synced);
     if (file.append && mode == CrashMode::kTornSubset) copy->bytes = TornBytes(file.bytes, file.synced, random);
@@ -230,6 +237,7 @@ BackendFeatures MemBackend::features() {
   if (options_.append) features.append = this;
   if (options_.locks) features.locks = this;
   if (options_.queues) features.queues = this;
+  if (options_.bulk) features.bulk = this;
   features.space = this;
   return features;
 }
@@ -282,6 +290,7 @@ Result<PutOutcome> MemBackend::PutIfAbsent(std::string_view name, std::string_vi
   TARN_TRY(Charge(bytes.size(), name));
   auto file = std::make_shared<File>();
   file->bytes = bytes;
+  file->identity = IdentityOf(file->bytes);
   Publish(name, std::move(file));
   return PutOutcome::kCreated;
 }
@@ -298,6 +307,15 @@ Status MemBackend::Delete(std::string_view name) {
   }
   graveyard_[it->first] = it->second;
   files_.erase(it);
+  return Status::Ok();
+}
+
+Status MemBackend::DeleteAll(std::span<const std::string> names) {
+  for (const std::string& name : names) TARN_TRY(CheckBlobName(name));
+  for (const std::string& name : names) {
+    const Status deleted = Delete(name);
+    if (!deleted.ok() && deleted.code() != Code::kNotFound) return deleted;
+  }
   return Status::Ok();
 }
 

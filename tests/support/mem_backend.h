@@ -1,7 +1,7 @@
 // A whole Backend in memory, which knows what a power cut would leave of it. For tests and the simulator.
 //
-// It hands out every feature of the contract: append files, locks, read queues and space. Each can be switched
-// off, to look like a weaker store (an object store has neither append nor locks).
+// It hands out append files, locks, read queues and space. Each can be switched off, to look like a weaker store (an
+// object store has neither append nor locks), and bulk deletes can be switched on.
 //
 // The durability model, used by CrashClone:
 //   1. A published blob is durable with its name. A BlobWriter that did not finish leaves nothing.
@@ -34,13 +34,16 @@ struct MemOptions {
   bool append = true;
   bool locks = true;
   bool queues = true;
+  bool bulk = false;
+  LatencyClass latency = LatencyClass::kMemory;
 };
 
 class MemBackend final : public Backend,
                          public AppendStore,
                          public LockStore,
                          public ReadQueueSource,
-                         public SpaceSource {
+                         public SpaceSource,
+                         public BulkDelete {
  public:
   explicit MemBackend(MemOptions options = {});
   ~MemBackend() override;
@@ -67,6 +70,7 @@ class MemBackend final : public Backend,
   Result<std::unique_ptr<Lock>> TryLock(std::string_view name, std::string_view holder) override;
   std::unique_ptr<ReadQueue> NewReadQueue() override;
   Result<SpaceInfo> Space() override;
+  Status DeleteAll(std::span<const std::string> names) override;
 
  private:
   // A blob or append file. `bytes` and `synced` are guarded by `mutex`, because an append file grows while it
@@ -75,6 +79,7 @@ class MemBackend final : public Backend,
     mutable std::mutex mutex;
     std::string bytes;
     uint64_t synced = 0;
+    uint64_t identity = 0;  // of its bytes when it was published; an append file has none
     bool append = false;
     bool deleted = false;  // its bytes are no longer charged
   };

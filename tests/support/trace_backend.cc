@@ -22,6 +22,7 @@ std::string_view VerbOf(Op op) {
     case Op::kFinish: return "finish";
     case Op::kPutIfAbsent: return "put-if-absent";
     case Op::kDelete: return "delete";
+    case Op::kDeleteMany: return "delete-many";
     case Op::kCreateAppend: return "create-append";
     case Op::kLogSync: return "sync";
   }
@@ -30,7 +31,9 @@ std::string_view VerbOf(Op op) {
 
 bool IsRead(Op op) { return op == Op::kRead || op == Op::kSubmit || op == Op::kComplete; }
 bool IsLookup(Op op) { return IsRead(op) || op == Op::kOpen || op == Op::kList || op == Op::kSpace; }
-bool HasSize(Op op) { return op == Op::kBlobAppend || op == Op::kLogAppend || op == Op::kPutIfAbsent; }
+bool HasSize(Op op) {
+  return op == Op::kBlobAppend || op == Op::kLogAppend || op == Op::kPutIfAbsent || op == Op::kDeleteMany;
+}
 
 }  // namespace
 

@@ -6,7 +6,7 @@
 //   create table/1          append table/1 4096     finish table/1        put-if-absent manifest/1 80
 //   create-append wal/1     append wal/1 23         sync wal/1            delete wal/1
 //   lock lock               open table/1            list wal/             read table/1 0 4096
-//   submit table/1 0 4096   complete table/1 0 4096                       space
+//   submit table/1 0 4096   complete table/1 0 4096   delete-many wal/1 7  space
 //
 // Threads: any; lines of concurrent calls come in the order in which they started.
 #pragma once

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "tarn/sdk/blob_name.h"
+
 namespace tarn::test {
 namespace {
 // What a Result holds until its effect has run.
@@ -16,6 +18,7 @@ class WrappingBackend::Reader final : public BlobReader {
   Reader(WrappingBackend* owner, std::string_view name, std::unique_ptr<BlobReader> inner)
       : owner_(owner), name_(name), inner_(std::move(inner)) {}
   uint64_t size() const override { return inner_->size(); }
+  uint64_t identity() const override { return inner_->identity(); }
   Status Read(uint64_t offset, std::span<char> out) const override {
     return owner_->Around({Op::kRead, name_, offset, out.size()}, [&] { return inner_->Read(offset, out); });
   }
@@ -135,6 +138,7 @@ BackendFeatures WrappingBackend::features() {
   if (inner.locks != nullptr) features.locks = this;
   if (inner.queues != nullptr) features.queues = this;
   if (inner.space != nullptr) features.space = this;
+  if (inner.bulk != nullptr) features.bulk = this;
   return features;
 }
 
@@ -191,6 +195,20 @@ Result<SpaceInfo> WrappingBackend::Space() {
   Result<SpaceInfo> result = NotRun();
   TARN_TRY(Around({Op::kSpace, ""}, [&] { return (result = inner_->features().space->Space()).status(); }));
   return result;
+}
+
+Status WrappingBackend::DeleteAll(std::span<const std::string> names) {
+  for (const std::string& name : names) TARN_TRY(CheckBlobName(name));
+  std::vector<std::string> halves[2];
+  for (const std::string& name : names) halves[std::hash<std::string>()(name) >> 5 & 1].push_back(name);
+  Status first_error;
+  for (const auto& half : halves) {
+    if (half.empty()) continue;
+    const Status deleted = Around({Op::kDeleteMany, half.front(), 0, half.size()},
+                                  [&] { return inner_->features().bulk->DeleteAll(half); });
+    if (first_error.ok()) first_error = deleted;
+  }
+  return first_error;
 }
 
 }  // namespace tarn::test

@@ -2,7 +2,9 @@
 //
 // Every call on the backend and on everything that it hands out becomes Around(call, effect): the derived class
 // may count it, record it, refuse it, or run the effect and lie about the result. The objects handed out follow
-// the contract also when Around lies: an AppendFile or BlobWriter that returned an error stays failed.
+// the contract also when Around lies: an AppendFile or BlobWriter that returned an error stays failed. A bulk delete
+// is two calls, each for the half of the names that a hash chooses, so that a fault or a crash at either leaves some
+// of them and takes others.
 //
 // Threads: as the backend inside; Around is called from any of them at once.
 #pragma once
@@ -29,6 +31,7 @@ enum class Op : uint8_t {
   kFinish,
   kPutIfAbsent,
   kDelete,
+  kDeleteMany,  // the name is the first one's, bytes is how many there are
   kCreateAppend,
   kLogAppend,
   kLogSync,
@@ -48,7 +51,8 @@ class WrappingBackend : public Backend,
                         public AppendStore,
                         public LockStore,
                         public ReadQueueSource,
-                        public SpaceSource {
+                        public SpaceSource,
+                        public BulkDelete {
  public:
   using Effect = std::function<Status()>;
 
@@ -65,6 +69,7 @@ class WrappingBackend : public Backend,
   Result<std::unique_ptr<Lock>> TryLock(std::string_view name, std::string_view holder) override;
   std::unique_ptr<ReadQueue> NewReadQueue() override;
   Result<SpaceInfo> Space() override;
+  Status DeleteAll(std::span<const std::string> names) override;
 
  protected:
   // Runs the effect, or not, and returns what the caller shall see.

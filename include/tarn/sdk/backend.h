@@ -5,8 +5,8 @@
 // by page and deleted. What only some stores can do (append with sync, exclusive lock, deep read queues) is
 // handed out as a separate object, or not at all: never a method that fails at run time.
 //
-// Names are 1..255 bytes of [a-z0-9._-] in up to 8 segments joined by '/'; a name is never also a prefix
-// directory of another name. Backends report other names as Invalid.
+// Names are 1..255 bytes of [a-z0-9._-] in up to 8 segments joined by '/' (blob_name.h has the rule as a check); a
+// name is never also a prefix directory of another name. Backends report other names as Invalid.
 //
 // Durability: when Finish() or PutIfAbsent() returns OK the blob, its bytes *and its name*, survive power
 // loss. When Delete() returns OK the name may still come back after power loss; the host copes.
@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -39,6 +40,9 @@ struct BackendInfo {
   LatencyClass latency = LatencyClass::kDisk;
   uint64_t best_write_bytes = 1 << 20;  // preferred size of one Append() to a BlobWriter
   uint32_t parallel_reads = 32;         // reads in flight beyond which nothing is gained
+  // Append files and locks are this machine's alone, and the blobs are not: the store may be opened where its log is
+  // not.
+  bool log_is_near = false;
 };
 
 // One immutable blob open for reading. Stays readable after the blob was deleted.
@@ -111,7 +115,7 @@ class AppendStore {
  public:
   virtual ~AppendStore() = default;
   // Creates an empty file and makes its name durable. An existing name is Busy. Readable through
-  // Backend::Open (size as of that moment), listed and deleted like a blob.
+  // Backend::Open (size as of that moment), listed and deleted like a blob. A store may take names below "wal/" only.
   virtual Result<std::unique_ptr<AppendFile>> CreateAppend(std::string_view name) = 0;
 };
 
@@ -150,8 +154,22 @@ class SpaceSource {
 class BulkDelete {
  public:
   virtual ~BulkDelete() = default;
-  // A name that is missing is fine. After an error any of them may be gone, and the call may be repeated.
+  // Like Delete of each of them, in any order, but a name that is missing is fine. Invalid, and nothing is deleted,
+  // when one of them is no name. After another error any of them may be gone, and the call may be repeated.
   virtual Status DeleteAll(std::span<const std::string> names) = 0;
+};
+
+// For stores that keep bytes of calls which never ended (uploads in parts, what a deleted blob's readers still need)
+// when the process that made them has died.
+class Collector {
+ public:
+  virtual ~Collector() = default;
+  // The caller is the store's writer number `epoch`; larger numbers come later. All before it have lost the store,
+  // whether they know it or not. Deletes what they left: unfinished writes of the names that `theirs` accepts, and
+  // what they kept for readers of their own (who may fail then, as where another process deletes a blob). What this
+  // backend keeps for readers from now on is told apart from theirs. What it cannot tell apart it leaves alone. After
+  // an error something may be left: it costs space, and no more.
+  virtual Status Collect(uint64_t epoch, const std::function<bool(std::string_view name)>& theirs) = 0;
 };
 
 // For stores that keep some blobs near (on this machine) and all of them far. Advice: no answer of the store depends
@@ -183,6 +201,7 @@ struct BackendFeatures {
   ReadQueueSource* queues = nullptr;
   SpaceSource* space = nullptr;
   BulkDelete* bulk = nullptr;
+  Collector* collector = nullptr;
   Placement* placement = nullptr;
   MeterSource* meters = nullptr;
 };
@@ -195,7 +214,8 @@ class Backend {
   virtual Result<std::unique_ptr<BlobReader>> Open(std::string_view name) = 0;
   virtual Result<std::unique_ptr<BlobWriter>> Create(std::string_view name) = 0;
   // Publishes a whole small blob if and only if the name is free. The outcome is decided by the store, so two
-  // racing callers never both see kCreated: this is the commit rule of the manifest.
+  // racing callers never both see kCreated: this is the commit rule of the manifest. A backend that repeats requests
+  // tells its own from others': kExists is never what this very call has put, and where nobody can tell it is Io.
   virtual Result<PutOutcome> PutIfAbsent(std::string_view name, std::string_view bytes) = 0;
   // Deleting a missing blob is NotFound.
   virtual Status Delete(std::string_view name) = 0;
