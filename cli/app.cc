@@ -66,6 +66,7 @@ const std::vector<Verb::OptionText>& CommonOptions() {
   static const auto* const kOptions = new std::vector<Verb::OptionText>{
       {"--lake", "URL", "the lake: a path, file:// or s3:// URL (default: $TARN_LAKE)"},
       {"-q,--quiet", "", "no progress and no closing remarks"},
+      {"--cost", "", "tell at the end what the requests to a bucket were and cost"},
       {"--help", "", "this text"}};
   return *kOptions;
 }
@@ -118,19 +119,23 @@ CommandLine::CommandLine() : app_(std::make_unique<CLI::App>()), operands_(std::
   app_->allow_extras();
   app_->add_option("--lake", location_)->transform(Unshield);
   app_->add_flag("-q,--quiet", quiet_);
+  app_->add_flag("--cost", cost_);
   app_->add_flag("--help", help_);
   app_->add_flag("--version", version_);
   AddLakeVerbs(*this);
   AddRepairVerb(*this);
   AddTransferVerbs(*this);
+  AddWarmVerb(*this);
   AddReadVerbs(*this);
   AddTreeVerbs(*this);
   AddChangeVerbs(*this);
   AddHistoryVerbs(*this);
+  AddBackupVerbs(*this);
   AddMountVerbs(*this);
   AddBenchVerb(*this);
   AddDoctorVerb(*this);
   AddStoreVerbs(*this);
+  AddStoreBackupVerb(*this);
   AddDumpVerb(*this);
   AddCompletionVerb(*this);
 }
@@ -139,7 +144,7 @@ CommandLine::~CommandLine() = default;
 
 CLI::App* CommandLine::Family(const std::string& name, const std::string& group) {
   if (name.empty()) return app_.get();
-  if (IsFamily(name)) return app_->get_subcommand(name);
+  if (IsFamily(name) || FindVerb(name) != nullptr) return app_->get_subcommand(name);
   CLI::App* family = app_->add_subcommand(name)->group(group)->fallthrough()->allow_extras();
   return family;
 }
@@ -151,7 +156,8 @@ Verb& CommandLine::Add(VerbSpec spec, VerbRun run) {
   CLI::App* sub = parent->add_subcommand(last)->group(spec.group)->fallthrough()->allow_extras();
   sub->add_option(kOperands, *operands_)->transform(Unshield);
   verbs_.push_back(std::make_unique<Verb>(sub, spec));
-  sub->callback([this, spec, run] {
+  sub->callback([this, sub, spec, run] {
+    if (!sub->get_subcommands().empty()) return;  // "backup list": the verb of the family is meant
     const size_t count = operands_->size();
     if (count < spec.min_operands) {
       operand_error_ = fmt::format("{} missing; usage: tarn {} {}", spec.operands, spec.name, spec.operands);
@@ -159,8 +165,9 @@ Verb& CommandLine::Add(VerbSpec spec, VerbRun run) {
       operand_error_ = fmt::format("{}: one operand too many; usage: tarn {} {}",
                                    Escape((*operands_)[spec.max_operands]), spec.name, spec.operands);
     }
-    chosen_ = Invocation{spec.name, spec.needs, location_, quiet_,
-                         [run, operands = *operands_](Context& context) { return run(context, operands); }};
+    chosen_ = Invocation{
+        spec.name, spec.needs, location_,
+        quiet_,    cost_,      [run, operands = *operands_](Context& context) { return run(context, operands); }};
   });
   return *verbs_.back();
 }
@@ -190,12 +197,15 @@ std::string CommandLine::VerbIn(const std::vector<std::string>& args, size_t* be
     const std::string name = family.empty() ? args[i] : family + " " + args[i];
     if (FindVerb(name) != nullptr) {
       *behind = i + 1;
-      return name;
+      if (!family.empty() || !IsFamily(name)) return name;
+      family = name;  // a verb, unless the next word makes it one of its family
+      continue;
     }
     if (family.empty() && IsFamily(name)) {
       family = name;
       continue;
     }
+    if (FindVerb(family) != nullptr) return family;
     std::vector<std::string> candidates;
     for (const auto& verb : verbs_) {
       const std::string& full = verb->spec().name;
@@ -267,6 +277,7 @@ Parsed CommandLine::Parse(const std::vector<std::string>& args_in) {
   } else {
     chosen_->location = location_;
     chosen_->quiet = quiet_;
+    chosen_->cost = cost_;
     parsed.invocation = std::move(chosen_);
   }
   return parsed;
@@ -287,6 +298,11 @@ std::string CommandLine::Help(const std::string& name) const {
       const size_t end = std::min(spec.examples.find('\n', at), spec.examples.size());
       out += "  " + spec.examples.substr(at, end - at) + "\n";
       at = end + 1;
+    }
+    if (IsFamily(name)) out += "\nSee also:\n";
+    for (const auto& other : verbs_) {
+      if (!other->spec().name.starts_with(name + " ")) continue;
+      out += fmt::format("  {:<18} {}\n", other->spec().name, other->spec().about);
     }
     return out;
   }

@@ -64,6 +64,7 @@ struct Invocation {
   Needs needs = Needs::kNothing;
   std::string location;  // --lake, as given
   bool quiet = false;
+  bool cost = false;  // tell what the requests were and cost
   std::function<Status(Context&)> run;
 };
 
@@ -98,7 +99,7 @@ class CommandLine {
   std::vector<std::unique_ptr<Verb>> verbs_;
   std::unique_ptr<Operands> operands_;
   std::string location_;
-  bool quiet_ = false, help_ = false, version_ = false;
+  bool quiet_ = false, cost_ = false, help_ = false, version_ = false;
   std::optional<Invocation> chosen_;
   std::string operand_error_;
 };

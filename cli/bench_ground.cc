@@ -16,6 +16,7 @@
 
 #include "cli/bench_program.h"
 #include "cli/local_fs.h"
+#include "cli/session_place.h"
 #include "cli/store.h"
 #include "cli/text.h"
 
@@ -86,7 +87,7 @@ Status BenchGround::MakeDirectories(const std::string& directory, const std::str
   }
   char resolved[PATH_MAX];
   if (realpath(lake.c_str(), resolved) == nullptr) return LocalError(errno, lake, "check the path");
-  plan_.location = plan_.lake_directory = plan_.mount.fsname = resolved;
+  plan_.location = plan_.lake_directory = plan_.place = plan_.mount.fsname = resolved;
   plan_.mount.mountpoint = mount();
   TARN_ASSIGN(const auto fresh, InitLake(plan_.location, context_.caller.command));
   return fresh->Close();
@@ -99,7 +100,7 @@ Status BenchGround::StartSession() {
     if (getppid() != parent) return Status::Unavailable("the program that wanted the mount is gone");
     return RunSession(context_, plan_, ready);
   };
-  TARN_ASSIGN(session_, Daemonize(plan_.lake_directory + "/mount.log", serve));
+  TARN_ASSIGN(session_, Daemonize(LogIn(plan_.place), serve));
   struct stat st;
   if (stat(mount().c_str(), &st) == 0) return {};
   return LocalError(errno, mount(), "the mount ended at once");

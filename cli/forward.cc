@@ -7,12 +7,14 @@
 #include <cerrno>
 
 #include "base/coding.h"
+#include "cli/session_place.h"
+#include "cli/text.h"
 #include "cli/wire.h"
 
 namespace tarn::cli {
 
-Result<int> Forward(UniqueFd socket, const std::vector<std::string>& args, const std::string& location, int cwd_fd,
-                    const std::atomic<bool>& cancelled) {
+Result<int> Forward(UniqueFd socket, const std::string& place, const std::vector<std::string>& args,
+                    const std::string& location, int cwd_fd, const std::atomic<bool>& cancelled) {
   TARN_TRY(SendRequest(socket.get(), args, location, cwd_fd));
   std::array<char, 4> reply;
   size_t filled = 0;
@@ -28,9 +30,8 @@ Result<int> Forward(UniqueFd socket, const std::vector<std::string>& args, const
     const ssize_t n = recv(socket.get(), reply.data() + filled, reply.size() - filled, 0);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
-      return Status::Unavailable(
-          "the process that holds the lake ended before it answered; its reason is in mount.log in the lake's "
-          "directory");
+      return Status::Unavailable("the process that holds the lake ended before it answered; its reason is in " +
+                                 Escape(LogIn(place)));
     }
     filled += static_cast<size_t>(n);
   }

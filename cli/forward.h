@@ -10,8 +10,8 @@
 namespace tarn::cli {
 
 // The exit code of the verb, which has printed everything itself. When `cancelled` turns true (a signal) the server
-// is told to give up, and its answer awaited.
-Result<int> Forward(UniqueFd socket, const std::vector<std::string>& args, const std::string& location, int cwd_fd,
-                    const std::atomic<bool>& cancelled);
+// is told to give up, and its answer awaited. `place`: where the log of that process is (session_place.h).
+Result<int> Forward(UniqueFd socket, const std::string& place, const std::vector<std::string>& args,
+                    const std::string& location, int cwd_fd, const std::atomic<bool>& cancelled);
 
 }  // namespace tarn::cli

@@ -14,6 +14,7 @@
 #include "cli/context.h"
 #include "cli/forward.h"
 #include "cli/run.h"
+#include "cli/session_place.h"
 #include "cli/store.h"
 #include "cli/text.h"
 #include "cli/wire.h"
@@ -58,33 +59,37 @@ Result<std::string> AbsoluteDirectory(const std::string& location) {
   return std::string(resolved);
 }
 
-Result<int> ForwardTo(Context& context, const std::vector<std::string>& args) {
-  TARN_ASSIGN(UniqueFd socket, ConnectTo(context.lake_directory));
-  return Forward(std::move(socket), args, context.location, context.caller.cwd_fd, g_cancelled);
+Result<int> ForwardTo(Context& context, const std::string& place, const std::vector<std::string>& args) {
+  TARN_ASSIGN(UniqueFd socket, ConnectTo(place));
+  return Forward(std::move(socket), place, args, context.location, context.caller.cwd_fd, g_cancelled);
+}
+
+// Where the process would listen that holds the lake; sets the lake's directory, if it has one.
+Result<std::string> FindPlace(Context& context) {
+  if (IsBucket(context.location)) return WriterPlaceOf(context.location);
+  TARN_ASSIGN(context.lake_directory, AbsoluteDirectory(context.location));
+  return context.lake_directory;
 }
 
 int RunOnLake(Context& context, const Parsed& parsed, const std::vector<std::string>& args) {
-  Result<int> forwarded = Status::NotFound("a bucket has no place for a mount's socket");
-  if (!IsBucket(context.location)) {
-    auto directory = AbsoluteDirectory(context.location);
-    if (!directory.ok()) return Conclude(context, parsed.verb, directory.status());
-    context.lake_directory = *directory;
-    forwarded = ForwardTo(context, args);
-  }
+  const Result<std::string> place = FindPlace(context);
+  if (!place.ok() && !IsBucket(context.location)) return Conclude(context, parsed.verb, place.status());
+  // Somebody without a home directory mounts no bucket, and works on one all the same.
+  Result<int> forwarded = place.ok() ? ForwardTo(context, *place, args) : Status::NotFound("no place for a mount");
   if (forwarded.ok()) return *forwarded;
   if (forwarded.status().code() != Code::kNotFound) return Conclude(context, parsed.verb, forwarded.status());
   const Access access = parsed.invocation->needs == Needs::kLakeToRead ? Access::kRead : Access::kWrite;
   auto lake = OpenLake(context.location, access, context.caller.command);
   if (lake.status().code() == Code::kBusy && !IsBucket(context.location)) {
     // It may have been a mount that was just starting when we knocked.
-    forwarded = ForwardTo(context, args);
+    forwarded = ForwardTo(context, *place, args);
     if (forwarded.ok()) return *forwarded;
   }
-  if (!lake.ok()) return Conclude(context, parsed.verb, lake.status());
-  context.lake = lake->get();
+  if (lake.ok()) context.lake = lake->get();
   // Closed before the verb's end is told: what is reported as done is on the device.
   Parsed closing = parsed;
   closing.invocation->run = [&](Context& inner) {
+    TARN_TRY(lake.status());
     const Status done = parsed.invocation->run(inner);
     inner.DropViews();
     const Status closed = (*lake)->Close();

@@ -8,8 +8,10 @@
 #include <csignal>
 
 #include "base/coding.h"
+#include "cli/every.h"
 #include "cli/local_fs.h"
 #include "cli/serve.h"
+#include "cli/session_place.h"
 #include "cli/store.h"
 #include "cli/text.h"
 
@@ -29,10 +31,10 @@ void Tell(int fd, const Status& status) {
   static_cast<void>(write(fd, bytes.data(), bytes.size()) > 0);
 }
 
-Status ReadReport(int fd) {
+Status ReadReport(int fd, const std::string& log) {
   std::string bytes(1 << 16, '\0');
   TARN_ASSIGN(const size_t n, ReadStream(fd, bytes, "pipe"));
-  if (n < 5) return Status::Io("the background process ended without a word; see mount.log in the lake's directory");
+  if (n < 5) return Status::Io("the background process ended without a word; see " + Escape(log));
   const auto code = static_cast<Code>(bytes[0]);
   return {code, bytes.substr(5, n - 5), static_cast<int>(DecodeFixed32(bytes.data() + 1))};
 }
@@ -54,11 +56,26 @@ void LogLine(Context& context, const std::string& text) {
   static_cast<void>(context.err.Flush());  // a log on a full disk does not stop the mount
 }
 
+// Calls `work` every so many seconds; of a row of the same errors the first goes to the log. Null for 0 seconds.
+std::unique_ptr<Every> EachTime(Context& context, uint64_t seconds, std::string what, std::function<Status()> work) {
+  if (seconds == 0) return nullptr;
+  const auto step = [&context, what = std::move(what), work = std::move(work), last = std::string()]() mutable {
+    std::string now = work().ToString();
+    if (now != last && now != Status().ToString()) LogLine(context, what + ": " + now);
+    last = std::move(now);
+  };
+  return std::make_unique<Every>(std::chrono::seconds(seconds), step);
+}
+
 Status ServeUntilEnd(Context& context, lake::Lake& lake, const SessionPlan& plan,
                      const std::function<void()>& ready) {
   TARN_ASSIGN(const auto mount, fuse::Mount::Start(lake, plan.mount));
   Server::Hooks hooks = {[&mount] { mount->Stop(); }, [&mount] { mount->Settle(); }};
-  TARN_ASSIGN(const auto server, Server::Start(lake, plan.lake_directory, std::move(hooks)));
+  TARN_ASSIGN(const auto server, Server::Start(lake, plan.place, plan.lake_directory, std::move(hooks)));
+  const bool lazy = plan.lake_directory.empty() && !plan.reader;
+  const auto commit =
+      EachTime(context, lazy ? kCommitSeconds : 0, "cannot commit", [&lake] { return lake.SyncAll(); });
+  const auto follow = EachTime(context, plan.follow_every, "cannot follow", [&lake] { return lake.CatchUp(); });
   ready();
   const Status ended = mount->Run();
   server->Stop();
@@ -67,11 +84,22 @@ Status ServeUntilEnd(Context& context, lake::Lake& lake, const SessionPlan& plan
   return ended.ok() ? logged : ended;
 }
 
+// Where the store itself has no lock that keeps a second session of this machine away.
+Result<UniqueFd> Hold(const SessionPlan& plan) {
+  if (plan.place == plan.lake_directory) return UniqueFd();
+  TARN_TRY(MakePlace(plan.place));
+  auto hold = HoldPlace(plan.place);
+  if (!hold.ok()) return hold.status().Annotate(Escape(plan.location));
+  return hold;
+}
+
 }  // namespace
 
 Status RunSession(Context& context, const SessionPlan& plan, const std::function<void()>& ready) {
   Server::BlockSignals();
-  TARN_ASSIGN(const auto lake, OpenLake(plan.location, Access::kWrite, context.caller.command));
+  TARN_ASSIGN(const UniqueFd hold, Hold(plan));
+  const Access access = plan.reader ? Access::kRead : Access::kWrite;
+  TARN_ASSIGN(const auto lake, OpenLake(plan.location, access, context.caller.command));
   const Status served = ServeUntilEnd(context, *lake, plan, ready);
   const Status closed = lake->Close();
   return served.ok() ? closed : served;
@@ -86,7 +114,7 @@ Result<pid_t> Daemonize(const std::string& log,
   if (pid < 0) return LocalError(errno, "fork", "cannot start a process");
   if (pid > 0) {
     to_parent.reset();
-    const Status report = ReadReport(from_child.get());
+    const Status report = ReadReport(from_child.get(), log);
     if (report.ok()) return pid;
     waitpid(pid, nullptr, 0);
     return report;

@@ -2,6 +2,7 @@
 
 #include <sys/ioctl.h>
 
+#include "cli/spending.h"
 #include "cli/text.h"
 
 namespace tarn::cli {
@@ -21,7 +22,14 @@ int RunParsed(Context& context, const Parsed& parsed) {
     return Conclude(context, parsed.verb, Status());
   }
   context.quiet = parsed.invocation->quiet;
-  return Conclude(context, parsed.verb, parsed.invocation->run(context));
+  // A process that serves a lake has spent before, and does so for others meanwhile: theirs is in it.
+  const Spending before = context.served() ? SpentSoFar() : Spending();
+  const int code = Conclude(context, parsed.verb, parsed.invocation->run(context));
+  if (!parsed.invocation->cost) return code;
+  context.err.Print("tarn {}: cost: {}{}\n", parsed.verb, SpendingText(before, SpentSoFar()),
+                    context.served() ? ", by all who use the mount" : "");
+  const Status told = context.err.Flush();
+  return code == kExitOk && !told.ok() ? static_cast<int>(kExitFailed) : code;
 }
 
 std::string CommandText(const std::vector<std::string>& args) {

@@ -39,17 +39,18 @@ void Server::BlockSignals() {
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-Server::Server(lake::Lake& lake, std::string directory, Hooks hooks)
-    : lake_(lake), directory_(std::move(directory)), hooks_(std::move(hooks)) {}
+Server::Server(lake::Lake& lake, std::string place, std::string lake_directory, Hooks hooks)
+    : lake_(lake), place_(std::move(place)), lake_directory_(std::move(lake_directory)), hooks_(std::move(hooks)) {}
 
-Result<std::unique_ptr<Server>> Server::Start(lake::Lake& lake, const std::string& lake_directory, Hooks hooks) {
-  std::unique_ptr<Server> server(new Server(lake, lake_directory, std::move(hooks)));
+Result<std::unique_ptr<Server>> Server::Start(lake::Lake& lake, const std::string& place,
+                                              const std::string& lake_directory, Hooks hooks) {
+  std::unique_ptr<Server> server(new Server(lake, place, lake_directory, std::move(hooks)));
   const sigset_t set = StopSignals();
   server->signals_ = UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   server->wake_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!server->signals_.ok() || !server->wake_.ok())
     return LocalError(errno, "server", "cannot make its descriptors");
-  TARN_ASSIGN(server->listener_, ListenIn(lake_directory));
+  TARN_ASSIGN(server->listener_, ListenIn(place));
   server->scheduler_ = NewThreadScheduler(kWorkers + 1);
   Server* self = server.get();
   // The first lane: the loop is never behind a queue of requests.
@@ -68,7 +69,7 @@ void Server::Stop() {
     scheduler_->Await(mutex_, [this] { return loop_over_ && serving_ == 0; });
   }
   scheduler_.reset();
-  RemoveSocket(directory_);
+  RemoveSocket(place_);
 }
 
 void Server::Wake() {
@@ -155,7 +156,7 @@ int Server::RunRequest(Client& client) {
   context.caller.cwd_fd = request->cwd.get();
   context.caller.width = ColumnsOf(request->err.get());
   context.location = request->location;
-  context.lake_directory = directory_;
+  context.lake_directory = lake_directory_;
   context.lake = &lake_;
   Parsed parsed = CommandLine().Parse(request->args);
   if (parsed.invocation.has_value() && parsed.invocation->needs == Needs::kNothing) {

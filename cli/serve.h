@@ -1,6 +1,6 @@
-// Server: lets other commands work on a lake that this process holds (a mount, for hours). It listens in the lake's
-// directory, takes requests from the same user or root, and runs their verbs on its own Lake with the client's
-// descriptors (wire.h).
+// Server: lets other commands work on a lake that this process holds (a mount, for hours). It listens in the
+// session's place (session_place.h), takes requests from the same user or root, and runs their verbs on its own Lake
+// with the client's descriptors (wire.h).
 //
 // Threads: one poll loop and kWorkers workers, from a scheduler of its own. The loop accepts, watches the clients
 // (one that hangs up cancels its verb) and the process's signals; it never waits for a verb. More requests than
@@ -31,7 +31,9 @@ class Server {
     // Called on a worker after a verb, before its client hears that it is done: waits until others see its changes.
     std::function<void()> settle;
   };
-  static Result<std::unique_ptr<Server>> Start(lake::Lake& lake, const std::string& lake_directory, Hooks hooks);
+  // Listens in `place`; `lake_directory` is empty for a lake in a bucket.
+  static Result<std::unique_ptr<Server>> Start(lake::Lake& lake, const std::string& place,
+                                               const std::string& lake_directory, Hooks hooks);
   ~Server();  // Stop()
   void Stop();
   static void BlockSignals();
@@ -43,7 +45,7 @@ class Server {
     std::atomic<bool> finished{false};
   };
 
-  Server(lake::Lake& lake, std::string directory, Hooks hooks);
+  Server(lake::Lake& lake, std::string place, std::string lake_directory, Hooks hooks);
   bool Turn();  // one turn of the poll loop; false when it is over
   void Accept();
   void Serve(Client& client);
@@ -51,7 +53,7 @@ class Server {
   void Wake();
 
   lake::Lake& lake_;
-  const std::string directory_;
+  const std::string place_, lake_directory_;
   const Hooks hooks_;
   UniqueFd listener_, wake_, signals_;
   std::vector<std::shared_ptr<Client>> clients_;  // the loop's own

@@ -6,11 +6,11 @@
 
 #include <cerrno>
 
-#include "backends/local/local.h"
-#include "backends/s3/s3.h"
+#include "backends/location/location.h"
 #include "base/system_effects.h"
 #include "cli/context.h"
 #include "cli/local_fs.h"
+#include "cli/spending.h"
 #include "cli/text.h"
 
 namespace tarn::cli {
@@ -18,25 +18,22 @@ namespace {
 
 constexpr std::string_view kFileScheme = "file://";
 
-Result<std::shared_ptr<Backend>> OpenBucket(const std::string& location, bool read_only) {
-  TARN_ASSIGN(s3::S3Options options, s3::ParseS3Url(location));
-  options.read_only = read_only;
-  TARN_ASSIGN(std::shared_ptr<Backend> bucket, s3::OpenS3Backend(options, SystemClock(), SystemEntropy()));
-  return bucket;
+Result<std::shared_ptr<Backend>> OpenAt(const std::string& location, location::LocationOptions options) {
+  options.on_bucket = Counted;
+  return location::OpenLocation(location, options, SystemClock(), SystemEntropy());
 }
 
-Result<Components> ComponentsOf(const std::string& location, Access access, const std::string& holder) {
+Result<Components> ComponentsOf(const std::string& location, Access access, const std::string& holder,
+                                bool warm = false) {
+  if (!IsBucket(location)) TARN_TRY(DirectoryOf(location).status());
   Components components;
   components.holder = holder;
-  if (IsBucket(location)) {
-    TARN_ASSIGN(components.backend, OpenBucket(location, access == Access::kRead));
-    return components;
-  }
-  TARN_ASSIGN(const std::string directory, DirectoryOf(location));
-  local::LocalOptions options;
+  location::LocationOptions options;
   options.create = access == Access::kCreate;
   options.read_only = access == Access::kRead;
-  TARN_ASSIGN(components.backend, local::OpenLocal(directory, options));
+  options.holder = holder;
+  options.warm = warm;
+  TARN_ASSIGN(components.backend, OpenAt(location, options));
   return components;
 }
 
@@ -54,7 +51,9 @@ Result<Found> LookAtLocation(const std::string& location) {
     TARN_ASSIGN(const std::string directory, DirectoryOf(location));
     return LookAt(directory);
   }
-  TARN_ASSIGN(const auto bucket, OpenBucket(location, /*read_only=*/true));
+  location::LocationOptions look;
+  look.read_only = look.bare = true;
+  TARN_ASSIGN(const auto bucket, OpenAt(location, look));
   TARN_ASSIGN(const bool store, HoldsStore(*bucket));
   return store ? Found::kStore : Found::kEmpty;  // other objects below a prefix disturb nobody
 }
@@ -111,9 +110,45 @@ Result<std::unique_ptr<lake::Lake>> OpenLake(const std::string& location, Access
   lake::LakeOptions options;
   options.settings.create_if_missing = false;
   options.settings.read_only = access == Access::kRead;
+  TARN_TRY(location::ApplyLocation(location, &options.settings));
+  // There a commit is a request. A verb ends with a record that makes all it did durable; a mount has its own clock.
+  if (IsBucket(location)) options.durability = Durability::kNone;
   auto lake = lake::Lake::Open(std::move(components), options);
   if (!lake.ok()) return At(location, lake.status());
   return lake;
+}
+
+Result<WarmLake> OpenLakeToWarm(const std::string& location, const std::string& holder) {
+  TARN_ASSIGN(const location::Location parsed, location::ParseLocation(location));
+  if (parsed.cache.empty()) {
+    return Status::Invalid(
+        fmt::format("{}: this location has no cache; name one in a bucket's URL: s3://BUCKET/PREFIX?cache=DIR",
+                    Escape(location)));
+  }
+  TARN_ASSIGN(const Found found, LookAtLocation(location));
+  if (found != Found::kStore) return NoLakeAt(location);
+  TARN_ASSIGN(Components components, ComponentsOf(location, Access::kRead, holder, /*warm=*/true));
+  WarmLake warm;
+  warm.backend = components.backend;
+  if (FactsOfCache(*warm.backend).off) return Status::Busy(warm.backend->info().read_engine);
+  lake::LakeOptions options;
+  options.settings.create_if_missing = false;
+  options.settings.read_only = true;
+  TARN_ASSIGN(warm.lake, lake::Lake::Open(std::move(components), options));
+  return warm;
+}
+
+CacheFacts FactsOfCache(Backend& backend) {
+  CacheFacts facts;
+  MeterSource* const meters = backend.features().meters;
+  if (meters == nullptr) return facts;
+  for (const Meter& meter : meters->Meters()) {
+    if (meter.name == "cache.off") facts.off = meter.value != 0;
+    if (meter.name == "cache.hits") facts.hits = meter.value;
+    if (meter.name == "cache.misses") facts.misses = meter.value;
+    if (meter.name == "cache.limit_bytes") facts.limit_bytes = meter.value;
+  }
+  return facts;
 }
 
 Result<std::unique_ptr<lake::Lake>> InitLake(const std::string& location, const std::string& holder) {
@@ -130,7 +165,9 @@ Result<std::unique_ptr<lake::Lake>> InitLake(const std::string& location, const 
         ENOTEMPTY);
   }
   TARN_ASSIGN(Components components, ComponentsOf(location, Access::kCreate, holder));
-  return lake::Lake::Init(std::move(components), {});
+  lake::LakeOptions options;
+  TARN_TRY(location::ApplyLocation(location, &options.settings));
+  return lake::Lake::Init(std::move(components), options);
 }
 
 Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access, const std::string& holder) {
@@ -147,6 +184,7 @@ Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access
   Settings settings;
   settings.create_if_missing = access == Access::kCreate;
   settings.read_only = access == Access::kRead;
+  TARN_TRY(location::ApplyLocation(location, &settings));
   TARN_ASSIGN(auto db, DB::Open(settings, std::move(components)));
   if (db->ListFamilies().size() > 1) {
     return Status::Invalid(
@@ -156,13 +194,18 @@ Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access
 }
 
 Result<std::shared_ptr<Backend>> OpenBackend(const std::string& directory) {
-  local::LocalOptions options;
-  options.create = false;
-  options.read_only = true;
-  return local::OpenLocal(directory, options);
+  return OpenAt(directory, {.create = false, .read_only = true});
 }
 
-Result<std::shared_ptr<Backend>> MakeBackend(const std::string& directory) { return local::OpenLocal(directory, {}); }
+Result<std::shared_ptr<Backend>> MakeBackend(const std::string& directory) { return OpenAt(directory, {}); }
+
+Result<std::shared_ptr<Backend>> OpenPlace(const std::string& location, Access access) {
+  location::LocationOptions options;
+  options.bare = true;
+  options.create = access == Access::kCreate;
+  options.read_only = access == Access::kRead;
+  return OpenAt(location, options);
+}
 
 Status NoLocation() { return {Code::kInvalid, "which lake? name it with --lake PATH or in $TARN_LAKE", EINVAL}; }
 

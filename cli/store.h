@@ -25,6 +25,20 @@ enum class Access : uint8_t { kRead, kWrite, kCreate };
 Result<std::unique_ptr<lake::Lake>> OpenLake(const std::string& location, Access access, const std::string& holder);
 Result<std::unique_ptr<lake::Lake>> InitLake(const std::string& location, const std::string& holder);
 
+// A lake to be read into the cache of its location (`tarn warm`): what is read counts as hot. Invalid: the location
+// has no cache; Busy: another process has it.
+struct WarmLake {
+  std::shared_ptr<Backend> backend;
+  std::unique_ptr<lake::Lake> lake;
+};
+Result<WarmLake> OpenLakeToWarm(const std::string& location, const std::string& holder);
+struct CacheFacts {
+  bool off = true;
+  uint64_t hits = 0, misses = 0;  // reads
+  uint64_t limit_bytes = 0;
+};
+CacheFacts FactsOfCache(Backend& backend);
+
 // A plain key-value store.
 Result<std::unique_ptr<DB>> OpenStore(const std::string& location, Access access, const std::string& holder);
 
@@ -33,6 +47,9 @@ Result<std::shared_ptr<Backend>> OpenBackend(const std::string& directory);
 
 // A backend to write into; the directory is made when it is missing.
 Result<std::shared_ptr<Backend>> MakeBackend(const std::string& directory);
+
+// A place for backups or for a store that is brought back: a directory or a bucket, as it is.
+Result<std::shared_ptr<Backend>> OpenPlace(const std::string& location, Access access);
 
 Status NoLocation();
 Status NoLakeAt(const std::string& location);

@@ -1,5 +1,6 @@
 // completion, version: about the program itself. The completion scripts are made from the verbs themselves, so they
 // cannot fall behind.
+#include <algorithm>
 #include <set>
 
 #include "cli/text.h"
@@ -21,7 +22,7 @@ std::string LongOptions(const Verb& verb) {
     const size_t at = option.names.find("--");
     if (at != std::string::npos) out += option.names.substr(at, option.names.find(',', at) - at) + " ";
   }
-  return out + "--lake --quiet --help";
+  return out + "--lake --quiet --cost --help";
 }
 
 Words Collect(const CommandLine& line) {
@@ -33,9 +34,13 @@ Words Collect(const CommandLine& line) {
     if (seen.insert(first).second) {
       words.verbs.push_back(first);
       words.abouts.emplace_back(first, verb->spec().about);
-      if (first != name) words.families.emplace_back(first, "");
     }
-    if (first != name) words.families.back().second += name.substr(first.size() + 1) + " ";
+    if (first != name) {
+      auto family = std::find_if(words.families.begin(), words.families.end(),
+                                 [&](const auto& known) { return known.first == first; });
+      if (family == words.families.end()) family = words.families.insert(family, {first, ""});
+      family->second += name.substr(first.size() + 1) + " ";
+    }
     words.options.emplace_back(name, LongOptions(*verb));
   }
   return words;
@@ -61,7 +66,7 @@ std::string BashFunction(const Words& words) {
       "  done\n"
       "  local words=\n"
       "  if [[ -z $verb ]]; then\n";
-  out += fmt::format("    words='{} --lake --quiet --help --version'\n", Joined(words.verbs));
+  out += fmt::format("    words='{} --lake --quiet --cost --help --version'\n", Joined(words.verbs));
   for (const auto& [family, subs] : words.families) {
     out += fmt::format("  elif [[ $verb == {} && -z $sub ]]; then\n    words='{}'\n", family, subs);
   }

@@ -1,5 +1,9 @@
 // init, check, stats, df: the lake as a whole.
+#include <map>
+#include <optional>
+
 #include "cli/progress.h"
+#include "cli/spending.h"
 #include "cli/store.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -63,17 +67,41 @@ Status Check(Context& context, const CheckOptions& options) {
   if (!tables.ok()) report->problems.emplace_back(tables.message());
   PrintReport(context, *report, options);
   if (report->problems.empty()) return {};
-  return Status::Corruption(fmt::format("{}: {} found; run: tarn repair SOURCE TARGET",
-                                        Escape(context.location),
+  return Status::Corruption(fmt::format("{}: {} found; run: tarn repair SOURCE TARGET", Escape(context.location),
                                         Plural(report->problems.size(), "problem", "problems")));
+}
+
+// What the store costs, where its backend has prices (docs/s3.md): the requests of this process, and a month of what
+// its tables and log hold.
+struct StoreCost {
+  double requests = 0, transfer = 0, storage_a_month = 0;
+};
+std::optional<StoreCost> CostOf(const std::map<std::string, uint64_t>& statistics) {
+  const auto price = statistics.find("backend.s3.cost.gb_month_billionths");
+  if (price == statistics.end()) return std::nullopt;
+  const auto money = [&](const char* name) { return static_cast<double>(statistics.at(name)) / 1e9; };
+  const uint64_t held = statistics.at("tables.bytes") + statistics.at("wal.live_bytes");
+  return StoreCost{money("backend.s3.cost.requests_billionths"), money("backend.s3.cost.transfer_billionths"),
+                   s3::StorageCost(held, {.storage = static_cast<double>(price->second) / 1e9})};
+}
+
+void PrintCost(Context& context, const StoreCost& cost) {
+  context.out.Print("cost      requests {}, transfer {} since the store was opened; storage {} a month\n",
+                    MoneyText(cost.requests), MoneyText(cost.transfer), MoneyText(cost.storage_a_month));
 }
 
 Status Stats(Context& context, bool json) {
   DB& db = context.lake->db();
   const auto statistics = db.Statistics();
+  const std::optional<StoreCost> cost = CostOf(statistics);
   if (json) {
     Json object;
     for (const auto& [name, value] : statistics) object[name] = value;
+    if (cost.has_value()) {
+      object["cost.requests"] = cost->requests;
+      object["cost.transfer"] = cost->transfer;
+      object["cost.storage_a_month"] = cost->storage_a_month;
+    }
     context.out.Print("{}\n", Dump(object));
     return {};
   }
@@ -81,6 +109,7 @@ Status Stats(Context& context, bool json) {
     TARN_ASSIGN(const std::string text, db.Property(name));
     context.out.Print("{}{}", text, text.ends_with('\n') ? "\n" : "\n\n");
   }
+  if (cost.has_value()) PrintCost(context, *cost);
   for (const auto& [name, value] : statistics) context.out.Print("{:<40} {:>20}\n", name, value);
   return {};
 }

@@ -17,6 +17,7 @@
 
 #include "cli/local_fs.h"
 #include "cli/mount_session.h"
+#include "cli/session_place.h"
 #include "cli/store.h"
 #include "cli/text.h"
 #include "cli/verbs.h"
@@ -28,9 +29,20 @@ namespace tarn::cli {
 namespace {
 
 constexpr const char* kFilesystemType = "fuse.tarn";
+// Requests that wait for the network at once; what waits for a disk is done with fewer (fuse/mount.h).
+constexpr uint32_t kBucketThreads = 64;
+
+// docs/s3.md has the whole of it.
+constexpr const char* kMountNotes =
+    "Of a lake in a directory, what was closed survives kill -9, and what was fsynced power loss. Of one in a "
+    "bucket,\n"
+    "what was fsynced survives everything; the rest is put there within 5 seconds, and a kill loses what was not.\n"
+    "A mount of a bucket for writing takes the lake over from any writer elsewhere; ro, --at and --follow do not.\n"
+    "--follow shows a change by others at most twice SECONDS after it was durable.";
 
 struct MountFlags {
-  bool foreground = false;
+  bool foreground = false, follow = false;
+  uint64_t every = 0;
   std::string options, at;
 };
 
@@ -103,6 +115,20 @@ Result<std::string> AbsoluteMountpoint(const Context& context, const std::string
   return std::string(resolved);
 }
 
+// The lake's own storage below the mountpoint, or around it, would be hidden or served by itself.
+Status CheckApart(int point, const std::string& shown, const std::string& lake_directory) {
+  const UniqueFd lake = OpenAt(AT_FDCWD, lake_directory, O_PATH | O_DIRECTORY);
+  if (!lake.ok()) return LocalError(errno, lake_directory, "check the lake");
+  TARN_ASSIGN(const bool inside, IsWithin(point, lake.get()));
+  TARN_ASSIGN(const bool around, IsWithin(lake.get(), point));
+  if (!inside && !around) return {};
+  return {Code::kInvalid,
+          fmt::format("{}: the mountpoint and the lake's own storage {} must lie apart; choose another mountpoint",
+                      Escape(shown), Escape(lake_directory)),
+          EINVAL};
+}
+
+// `lake_directory` is empty for a lake in a bucket, which lies apart from everything here.
 Status CheckMountpoint(const std::string& mountpoint, const std::string& shown, const std::string& lake_directory) {
   const auto there = FindMount(mountpoint);
   if (there.has_value() && there->type == kFilesystemType) {
@@ -115,54 +141,74 @@ Status CheckMountpoint(const std::string& mountpoint, const std::string& shown, 
   if (!point.ok()) return LocalError(errno, shown, "the mountpoint is a directory that you may read");
   TARN_ASSIGN(const auto names, ListDirectory(point.get(), shown));
   if (!names.empty()) return LocalError(ENOTEMPTY, shown, "mount over an empty directory, so that nothing is hidden");
-  const UniqueFd lake = OpenAt(AT_FDCWD, lake_directory, O_PATH | O_DIRECTORY);
-  if (!lake.ok()) return LocalError(errno, lake_directory, "check the lake");
-  TARN_ASSIGN(const bool inside, IsWithin(point.get(), lake.get()));
-  TARN_ASSIGN(const bool around, IsWithin(lake.get(), point.get()));
-  if (inside || around) {
-    return {Code::kInvalid,
-            fmt::format("{}: the mountpoint and the lake's own storage {} must lie apart; choose another "
-                        "mountpoint",
-                        Escape(shown), Escape(lake_directory)),
-            EINVAL};
+  return lake_directory.empty() ? Status() : CheckApart(point.get(), shown, lake_directory);
+}
+
+Status PlanReading(const MountFlags& flags, bool bucket, SessionPlan* plan) {
+  if (!flags.follow && flags.every != 0) return Status::Invalid("--every goes with --follow");
+  if (flags.follow && !plan->mount.at_snapshot.empty())
+    return Status::Invalid("--follow goes with no snapshot: a snapshot does not change");
+  if (flags.follow) {
+    plan->follow_every = flags.every != 0 ? flags.every : bucket ? kFollowBucketSeconds : kFollowDirectorySeconds;
+    plan->mount.read_only = true;
+    plan->mount.follow_seconds = plan->follow_every;
   }
+  // A bucket has no lock: opening it for writing would take it away from its writer.
+  plan->reader = flags.follow || (bucket && plan->mount.read_only);
   return {};
 }
 
-Status Mount(Context& context, const MountFlags& flags, const Operands& operands) {
+// Everything that can be found out before the lake is opened.
+Result<SessionPlan> PlanMount(Context& context, const MountFlags& flags, const std::string& mountpoint) {
   SessionPlan plan;
   TARN_TRY(ParseOptions(flags.options, &plan.mount));
   if (!flags.at.empty()) {
     plan.mount.at_snapshot = flags.at;
     plan.mount.read_only = true;
   }
-  TARN_ASSIGN(const std::string directory, DirectoryOf(context.location));
-  TARN_ASSIGN(const Found found, LookAt(directory));
-  if (found != Found::kStore) return NoLakeAt(context.location);
-  char resolved[PATH_MAX];
-  if (realpath(directory.c_str(), resolved) == nullptr) return LocalError(errno, directory, "check the path");
-  plan.location = plan.lake_directory = plan.mount.fsname = resolved;
-  TARN_ASSIGN(plan.mount.mountpoint, AbsoluteMountpoint(context, operands[0]));
-  TARN_TRY(CheckMountpoint(plan.mount.mountpoint, operands[0], plan.lake_directory));
+  const bool bucket = IsBucket(context.location);
+  TARN_TRY(PlanReading(flags, bucket, &plan));
+  if (bucket) {
+    // Whether a lake is there the session finds out: libcurl's thread would not come along into its process.
+    plan.location = plan.mount.fsname = context.location;
+    plan.mount.threads = kBucketThreads;
+  } else {
+    TARN_ASSIGN(const std::string directory, DirectoryOf(context.location));
+    TARN_ASSIGN(const Found found, LookAt(directory));
+    if (found != Found::kStore) return NoLakeAt(context.location);
+    char resolved[PATH_MAX];
+    if (realpath(directory.c_str(), resolved) == nullptr) return LocalError(errno, directory, "check the path");
+    plan.location = plan.lake_directory = plan.place = plan.mount.fsname = resolved;
+  }
+  TARN_ASSIGN(plan.mount.mountpoint, AbsoluteMountpoint(context, mountpoint));
+  TARN_TRY(CheckMountpoint(plan.mount.mountpoint, mountpoint, plan.lake_directory));
+  if (plan.reader) {
+    TARN_ASSIGN(plan.place, ReaderPlaceOf(plan.mount.mountpoint));
+  } else if (bucket) {
+    TARN_ASSIGN(plan.place, WriterPlaceOf(context.location));
+  }
+  if (plan.place != plan.lake_directory) TARN_TRY(MakePlace(plan.place));
+  return plan;
+}
+
+Status Mount(Context& context, const MountFlags& flags, const Operands& operands) {
+  TARN_ASSIGN(const SessionPlan plan, PlanMount(context, flags, operands[0]));
+  const std::string what = fmt::format("mounted {} at {}", Escape(plan.location), Escape(plan.mount.mountpoint));
   if (flags.foreground) {
     return RunSession(context, plan, [&] {
-      if (!context.quiet)
-        context.out.Print("mounted {} at {}\n", Escape(plan.lake_directory), Escape(plan.mount.mountpoint));
+      if (!context.quiet) context.out.Print("{}\n", what);
       static_cast<void>(context.out.Flush());  // its error shows when the session ends
     });
   }
-  const std::string log = plan.lake_directory + "/mount.log";
+  const std::string log = LogIn(plan.place);
   TARN_ASSIGN(const pid_t pid,
               Daemonize(log, [&](const std::function<void()>& ready) { return RunSession(context, plan, ready); }));
   // The kernel holds this call back until the session has answered it.
   struct stat st;
   if (stat(plan.mount.mountpoint.c_str(), &st) != 0) {
-    return LocalError(errno, operands[0],
-                      "the mount ended at once; its reason is in mount.log in the lake's directory");
+    return LocalError(errno, operands[0], "the mount ended at once; its reason is in " + Escape(log));
   }
-  if (!context.quiet) {
-    context.out.Print("mounted {} at {} (pid {})\n", Escape(plan.lake_directory), Escape(plan.mount.mountpoint), pid);
-  }
+  if (!context.quiet) context.out.Print("{} (pid {})\n", what, pid);
   return {};
 }
 
@@ -208,6 +254,15 @@ Status AwaitEnd(const Context& context, int pidfd, pid_t pid) {
   }
 }
 
+// The process behind a mount. NotFound when none listens, as when it died.
+Result<UniqueFd> ConnectToMount(const std::string& mountpoint, const MountedAt& mounted) {
+  TARN_ASSIGN(const std::string reader, ReaderPlaceOf(mountpoint));
+  if (auto socket = ConnectTo(reader); socket.ok()) return socket;
+  if (!IsBucket(mounted.source)) return ConnectTo(mounted.source);
+  TARN_ASSIGN(const std::string writer, WriterPlaceOf(mounted.source));
+  return ConnectTo(writer);
+}
+
 Status Umount(Context& context, const Operands& operands) {
   const std::string& shown = operands[0];
   TARN_ASSIGN(const std::string mountpoint, AbsoluteMountpoint(context, shown));
@@ -219,7 +274,7 @@ Status Umount(Context& context, const Operands& operands) {
   // Found out before the unmount: afterwards the process is on its way out.
   UniqueFd process;
   Peer peer;
-  auto socket = ConnectTo(mounted->source);
+  auto socket = ConnectToMount(mountpoint, *mounted);
   if (socket.ok()) {
     TARN_ASSIGN(peer, PeerOf(socket->get()));
     process = UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, peer.pid, 0)));
@@ -243,11 +298,15 @@ Status Umount(Context& context, const Operands& operands) {
 void AddMountVerbs(CommandLine& line) {
   auto flags = std::make_shared<MountFlags>();
   line.Add({"Lake", "mount", "Make the lake a directory, through FUSE", "MOUNTPOINT", 1, 1, Needs::kNothing,
-            "tarn mount /mnt/lake\ntarn mount --at monday /mnt/monday\ntarn mount -f -o ro,allow_other /mnt/lake"},
+            "tarn mount /mnt/lake\ntarn mount --at monday /mnt/monday\ntarn mount -f -o ro,allow_other /mnt/lake\n"
+            "tarn --lake s3://bucket/lake mount /mnt/lake\ntarn mount --follow --every 10 /mnt/lake",
+            kMountNotes},
            [flags](Context& context, const Operands& operands) { return Mount(context, *flags, operands); })
       .Flag("-f,--foreground", &flags->foreground, "stay in front; Ctrl-C unmounts")
       .Option("-o", &flags->options, "LIST", "ro, rw, allow_other, at=SNAPSHOT, separated by commas")
-      .Option("--at", &flags->at, "SNAPSHOT", "a named snapshot, read-only");
+      .Option("--at", &flags->at, "SNAPSHOT", "a named snapshot, read-only")
+      .Flag("--follow", &flags->follow, "read-only, beside the lake's writer: show what it does")
+      .Number("--every", &flags->every, "SECONDS", "how often to look (1; in a bucket 5)");
 
   line.Add({"Lake", "umount", "End a mount, and wait until the lake is released", "MOUNTPOINT", 1, 1, Needs::kNothing,
             "tarn umount /mnt/lake"},

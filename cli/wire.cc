@@ -24,24 +24,24 @@ constexpr size_t kMaxRequestBytes = 8 << 20;  // four times what the kernel lets
 constexpr size_t kDescriptors = 4;
 constexpr int kBacklog = 64;
 
-// Addresses of unix sockets are at most 107 bytes long, lake directories are not: the address goes through an open
+// Addresses of unix sockets are at most 107 bytes long, paths are not: the address goes through an open
 // descriptor of the directory.
 struct Address {
   UniqueFd directory;
   struct sockaddr_un name = {};
 };
 
-Result<Address> AddressIn(const std::string& lake_directory) {
+Result<Address> AddressIn(const std::string& place) {
   Address address;
-  address.directory = OpenAt(AT_FDCWD, lake_directory, O_PATH | O_DIRECTORY);
-  if (!address.directory.ok()) return LocalError(errno, lake_directory, "check the path and its permissions");
+  address.directory = OpenAt(AT_FDCWD, place, O_PATH | O_DIRECTORY);
+  if (!address.directory.ok()) return LocalError(errno, place, "check the path and its permissions");
   address.name.sun_family = AF_UNIX;
   const std::string path = fmt::format("/proc/self/fd/{}/{}", address.directory.get(), kSocketName);
   std::memcpy(address.name.sun_path, path.c_str(), path.size() + 1);
   return address;
 }
 
-std::string SocketPath(const std::string& lake_directory) { return lake_directory + "/" + kSocketName; }
+std::string SocketPath(const std::string& place) { return place + "/" + kSocketName; }
 
 Result<UniqueFd> NewSocket() {
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -176,34 +176,33 @@ Status SendReply(int socket, int exit_code) {
   return SendAll(socket, reply);
 }
 
-Result<UniqueFd> ListenIn(const std::string& lake_directory) {
-  TARN_ASSIGN(const Address address, AddressIn(lake_directory));
+Result<UniqueFd> ListenIn(const std::string& place) {
+  TARN_ASSIGN(const Address address, AddressIn(place));
   TARN_ASSIGN(UniqueFd fd, NewSocket());
   if (unlinkat(address.directory.get(), kSocketName, 0) != 0 && errno != ENOENT) {
-    return LocalError(errno, SocketPath(lake_directory), "remove what is in the way of the socket");
+    return LocalError(errno, SocketPath(place), "remove what is in the way of the socket");
   }
   // The mode of the socket's file is that of its descriptor when it is bound.
   if (fchmod(fd.get(), 0600) != 0 || bind(fd.get(), Raw(address), sizeof address.name) != 0 ||
       listen(fd.get(), kBacklog) != 0) {
-    return LocalError(errno, SocketPath(lake_directory), "cannot listen there");
+    return LocalError(errno, SocketPath(place), "cannot listen there");
   }
   return fd;
 }
 
-Result<UniqueFd> ConnectTo(const std::string& lake_directory) {
-  TARN_ASSIGN(const Address address, AddressIn(lake_directory));
+Result<UniqueFd> ConnectTo(const std::string& place) {
+  TARN_ASSIGN(const Address address, AddressIn(place));
   TARN_ASSIGN(UniqueFd fd, NewSocket());
   if (connect(fd.get(), Raw(address), sizeof address.name) == 0) return fd;
   if (errno == ENOENT || errno == ECONNREFUSED) return Status::NotFound("nobody serves the lake");
   if (errno == EACCES || errno == EPERM) {
     return Status(Code::kInvalid,
-                  fmt::format("{}: the lake is served for another user; run it as that user", Escape(lake_directory)),
-                  EACCES);
+                  fmt::format("{}: the lake is served for another user; run it as that user", Escape(place)), EACCES);
   }
-  return LocalError(errno, SocketPath(lake_directory), "cannot reach the process that holds the lake");
+  return LocalError(errno, SocketPath(place), "cannot reach the process that holds the lake");
 }
 
-void RemoveSocket(const std::string& lake_directory) { unlink(SocketPath(lake_directory).c_str()); }
+void RemoveSocket(const std::string& place) { unlink(SocketPath(place).c_str()); }
 
 Result<Peer> PeerOf(int socket) {
   struct ucred peer;

@@ -1,5 +1,5 @@
-// The conversation between `tarn VERB` and the process that holds the lake, over a unix socket in the lake's
-// directory (serve.sock). One request, one reply:
+// The conversation between `tarn VERB` and the process that holds the lake, over a unix socket in the
+// session's place (serve.sock; session_place.h). One request, one reply:
 //
 //   request  12 bytes: "tarn", version (fixed32), length (fixed32), sent with four descriptors by SCM_RIGHTS:
 //            standard input, output, error, and the working directory; then `length` bytes of JSON:
@@ -30,12 +30,12 @@ Status SendRequest(int socket, const std::vector<std::string>& args, const std::
 Result<Request> ReceiveRequest(int socket);
 Status SendReply(int socket, int exit_code);
 
-// A listening socket in the lake's directory. REQUIRES: the caller holds the lake's lock (a socket file that is there
-// already was left by a dead process and is replaced).
-Result<UniqueFd> ListenIn(const std::string& lake_directory);
+// A listening socket. REQUIRES: the caller holds the place's lock, or the lake's (a socket file that is there already
+// was left by a dead process and is replaced).
+Result<UniqueFd> ListenIn(const std::string& place);
 // Connects to whoever serves the lake; NotFound when nobody does.
-Result<UniqueFd> ConnectTo(const std::string& lake_directory);
-void RemoveSocket(const std::string& lake_directory);
+Result<UniqueFd> ConnectTo(const std::string& place);
+void RemoveSocket(const std::string& place);
 
 struct Peer {
   pid_t pid = 0;

@@ -70,12 +70,20 @@ Status CheckMountpoint(const std::string& path) {
   return Status::FromErrno(ENOTDIR, path + ": not a directory; mount on one");
 }
 
+Shows ShowsOf(const MountOptions& options) {
+  Shows shows;
+  shows.fixed = !options.at_snapshot.empty();
+  shows.follow_seconds = options.follow_seconds;
+  shows.read_only = options.read_only || shows.fixed || shows.follow_seconds != 0;
+  return shows;
+}
+
 class MountImpl final : public Mount {
  public:
-  MountImpl(lake::Lake& lake, std::unique_ptr<lake::View> snapshot, bool read_only)
+  MountImpl(lake::Lake& lake, std::unique_ptr<lake::View> snapshot, const MountOptions& options)
       : lake_(lake),
         snapshot_(std::move(snapshot)),
-        ops_(lake, snapshot_ ? *snapshot_ : lake.Head(), read_only, snapshot_ != nullptr) {}
+        ops_(lake, snapshot_ ? *snapshot_ : lake.Head(), ShowsOf(options)) {}
   ~MountImpl() override;
   Status Begin(const MountOptions& options);
   Status Run() override;
@@ -91,7 +99,8 @@ class MountImpl final : public Mount {
   Ops ops_;
   fuse_session* session_ = nullptr;
   std::unique_ptr<ServeLoop> loop_;
-  std::shared_ptr<Invalidator> invalidator_;  // null for a snapshot; shared with a subscriber call in progress
+  // Null if nobody changes the lake here; shared with a subscriber call in progress.
+  std::shared_ptr<Invalidator> invalidator_;
   std::once_flag stopped_, ended_;
 };
 
@@ -111,8 +120,8 @@ Status MountImpl::Begin(const MountOptions& options) {
     return Status::FromErrno(error != 0 ? error : EPERM,
                              options.mountpoint + ": cannot mount: " + why + "; see `tarn doctor`");
   }
-  loop_ = std::make_unique<ServeLoop>(session_);
-  if (snapshot_ != nullptr) return Status::Ok();
+  loop_ = std::make_unique<ServeLoop>(session_, options.threads);
+  if (snapshot_ != nullptr || options.follow_seconds != 0) return Status::Ok();
   invalidator_ = std::make_shared<Invalidator>([this](const lake::Change& change) { Deliver(change); });
   lake_.Subscribe([queue = invalidator_, ops = &ops_](const lake::Change& change) {
     if (!Ops::Serving(ops)) queue->Push(change);
@@ -178,8 +187,7 @@ Result<std::unique_ptr<Mount>> Mount::Start(lake::Lake& lake, const MountOptions
     if (!view.ok()) return view.status().Annotate(options.mountpoint);
     snapshot = std::move(*view);
   }
-  const bool read_only = options.read_only || snapshot != nullptr;
-  auto mount = std::make_unique<MountImpl>(lake, std::move(snapshot), read_only);
+  auto mount = std::make_unique<MountImpl>(lake, std::move(snapshot), options);
   TARN_TRY(mount->Begin(options));
   return std::unique_ptr<Mount>(std::move(mount));
 }

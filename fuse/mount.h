@@ -11,9 +11,10 @@
 // standard error, and does not close the lake. Those are the face's business. (For users who are not root, libfuse
 // runs fusermount3 to mount and unmount, which writes its errors to standard error.)
 //
-// Durability is that of the lake: write(2) reaches the lake's memory, close(2) its store (survives kill -9), fsync(2)
-// the device. Device nodes and setuid bits are kept but have no effect (nodev, nosuid); reading changes no times
-// (noatime).
+// Durability is that of the lake: write(2) reaches the lake's memory, close(2) its store (LakeOptions::durability; as
+// a rule it survives kill -9), fsync(2) the device. A call that waits for storage is given up when its program is
+// being killed or interrupted from the terminal (interrupts.h), and ends with storage's own deadline otherwise.
+// Device nodes and setuid bits are kept but have no effect (nodev, nosuid); reading changes no times (noatime).
 //
 // A process must not map (mmap) files of a mount that it serves itself: the kernel waits for a mapping's pages with
 // the process's memory locked, which the serving threads need.
@@ -34,6 +35,12 @@ struct MountOptions {
   std::string at_snapshot;   // not empty: serves the lake as of this snapshot; implies read_only
   bool read_only = false;    // every change is EROFS
   bool allow_other = false;  // other users may enter (non-root needs user_allow_other in /etc/fuse.conf)
+  // Not 0: the lake is a reader that catches up with its writer this often, so the kernel remembers nothing for
+  // longer, and an open file shows its pages of before. Implies read_only.
+  uint64_t follow_seconds = 0;
+  // Requests served at once; more wait. Each has buffers of about 2 MiB once it was needed. 16 is enough for all that
+  // wait for a disk.
+  uint32_t threads = 16;
   // The source shown by mount(8) and /proc/self/mountinfo (the CLI passes the lake's absolute directory). The
   // file system type is always "fuse.tarn".
   std::string fsname = "tarn";

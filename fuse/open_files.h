@@ -10,7 +10,8 @@
 //    when the mount ends.
 // 2. A file that was written since its last flush is not `settled`; a write that runs beside a flush keeps it so.
 //
-// A mount of a snapshot opens nothing in the lake: what a snapshot holds cannot go away.
+// A mount of a snapshot opens nothing in the lake: what a snapshot holds cannot go away. Nor does a reader's that
+// follows: what its writer removes is gone, and answers ESTALE.
 //
 // Threads: any.
 #pragma once
@@ -27,7 +28,7 @@ namespace tarn::fuse {
 
 class OpenFiles {
  public:
-  // `lake` is null for a snapshot.
+  // `lake` is null for a snapshot, and for a reader, which can keep nothing from its writer.
   explicit OpenFiles(lake::Lake* lake) : lake_(lake) {}
   ~OpenFiles() { ReleaseAll(); }
 

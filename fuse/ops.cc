@@ -3,9 +3,11 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <vector>
 
+#include "fuse/interrupts.h"
 #include "fuse/translate.h"
 
 namespace tarn::fuse {
@@ -21,6 +23,7 @@ constexpr unsigned kMaxWriteBytes = 1 << 20;
 // (serve_loop.cc), twice.
 constexpr unsigned kMaxBackground = 32;
 constexpr uint64_t kStatBlockBytes = 4096;
+constexpr uint64_t kEndlessBytes = 1ull << 50;
 
 thread_local const Ops* serving = nullptr;
 
@@ -30,14 +33,15 @@ ServingScope::ServingScope(const Ops* ops) { serving = ops; }
 ServingScope::~ServingScope() { serving = nullptr; }
 bool Ops::Serving(const Ops* ops) { return serving == ops; }
 
-Ops::Ops(lake::Lake& lake, lake::View& view, bool read_only, bool fixed)
+Ops::Ops(lake::Lake& lake, lake::View& view, const Shows& shows)
     : lake_(lake),
       view_(view),
-      read_only_(read_only),
-      fixed_(fixed),
-      timeout_seconds_(fixed ? kSnapshotTimeoutSeconds : kHeadTimeoutSeconds),
+      shows_(shows),
+      timeout_seconds_(shows.fixed                ? kSnapshotTimeoutSeconds
+                       : shows.follow_seconds > 0 ? static_cast<double>(shows.follow_seconds)
+                                                  : kHeadTimeoutSeconds),
       clock_(SystemClock()),
-      open_files_(fixed ? nullptr : &lake) {}
+      open_files_(shows.fixed || shows.follow_seconds > 0 ? nullptr : &lake) {}
 
 const fuse_lowlevel_ops& Ops::Table() {
   static const fuse_lowlevel_ops table = {
@@ -78,11 +82,11 @@ const fuse_lowlevel_ops& Ops::Table() {
   return table;
 }
 
-void Ops::Init(void*, fuse_conn_info* conn) {
+void Ops::Init(void* self, fuse_conn_info* conn) {
   conn->max_write = kMaxWriteBytes;
   conn->max_background = kMaxBackground;
   // Content goes out of date only when we say so; otherwise each own write would throw the file's pages away.
-  if ((conn->capable & FUSE_CAP_EXPLICIT_INVAL_DATA) != 0) {
+  if (!static_cast<Ops*>(self)->follows() && (conn->capable & FUSE_CAP_EXPLICIT_INVAL_DATA) != 0) {
     conn->want |= FUSE_CAP_EXPLICIT_INVAL_DATA;
     conn->want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA);
   }
@@ -117,7 +121,9 @@ void Ops::ReplyAttr(fuse_req_t req, const lake::Attr& attr) {
 }
 
 void Ops::Lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
+  Interruptible waiting(req);
   const auto attr = view_.Lookup(parent, name);
+  if (waiting.GivenUp()) return;
   if (attr.ok() || attr.status().code() != Code::kNotFound) return ReplyEntry(req, attr);
   const fuse_entry_param absent = {.entry_timeout = timeout_seconds_};  // inode 0: remember that there is none
   fuse_reply_entry(req, &absent);
@@ -136,7 +142,9 @@ void Ops::ForgetMany(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
 }
 
 void Ops::GetAttr(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) {
+  Interruptible waiting(req);
   const auto attr = view_.GetAttr(ino);
+  if (waiting.GivenUp()) return;
   if (!attr.ok()) return ReplyInodeStatus(req, attr.status());
   ReplyAttr(req, *attr);
 }
@@ -161,14 +169,23 @@ void Ops::SetAttr(fuse_req_t req, fuse_ino_t ino, struct stat* to, int which, fu
 }
 
 void Ops::ReadLink(fuse_req_t req, fuse_ino_t ino) {
+  Interruptible waiting(req);
   const auto target = view_.ReadLink(ino);
+  if (waiting.GivenUp()) return;
   if (!target.ok()) return ReplyInodeStatus(req, target.status());
   fuse_reply_readlink(req, target->c_str());
 }
 
 void Ops::StatFs(fuse_req_t req, fuse_ino_t) {
-  const auto usage = view_.GetUsage();
+  Interruptible waiting(req);
+  auto usage = view_.GetUsage();
+  if (waiting.GivenUp()) return;
   if (!usage.ok()) return ReplyStatus(req, usage.status());
+  // A bucket has no end, and programs that look for room before they write must find some.
+  if (usage->total_bytes == 0) {
+    usage->total_bytes = std::max(kEndlessBytes, 2 * usage->logical_bytes);
+    usage->free_bytes = usage->total_bytes - usage->logical_bytes;
+  }
   struct statvfs out = {};
   out.f_bsize = out.f_frsize = kStatBlockBytes;
   out.f_blocks = usage->total_bytes / kStatBlockBytes;

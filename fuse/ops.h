@@ -8,9 +8,10 @@
 // What the kernel remembers: entries (also that a name does not exist), attributes and content, for as long as it
 // likes. That is right because it makes all changes itself, or is told (invalidator.h). Two things are not
 // remembered: attributes of a file with bytes that are not in the store yet (translate.h says why), and an error.
-// Listings are remembered of a snapshot only: a place in a listing is an ordinal of one open directory
-// (dir_handle.h), and the kernel lets every program go on in the listing that was remembered last. In one that had
-// changed since, that would skip names.
+// A mount that follows a writer elsewhere is told nothing, so there the kernel remembers for follow_seconds, and asks
+// for content again whenever a file is opened or its size or time turn out to have changed. Listings are remembered
+// of a snapshot only: a place in a listing is an ordinal of one open directory (dir_handle.h), and the kernel lets
+// every program go on in the listing that was remembered last. In one that had changed since, that would skip names.
 //
 // Inodes: the kernel's number is the lake's, and numbers are never used twice, so there is no table of them. One that
 // loses its last name through this mount is held until the kernel forgets it, because a program may be between its
@@ -32,18 +33,24 @@
 
 namespace tarn::fuse {
 
+// How what a mount shows may change.
+struct Shows {
+  bool read_only = false;       // not through it
+  bool fixed = false;           // not at all: a snapshot
+  uint64_t follow_seconds = 0;  // not 0: by another process, and this often
+};
+
 class Ops {
  public:
-  // `view` is what is read: the lake's head, or a snapshot (then `fixed`, and `lake` serves for nothing).
-  // REQUIRES: both outlive this.
-  Ops(lake::Lake& lake, lake::View& view, bool read_only, bool fixed);
+  // `view` is what is read: the lake's head, or a snapshot. REQUIRES: both outlive this.
+  Ops(lake::Lake& lake, lake::View& view, const Shows& shows);
 
   // For fuse_session_new, with the Ops as user data.
   static const fuse_lowlevel_ops& Table();
   // Does this thread serve a request of `ops` right now? Then the kernel knows of the change itself.
   static bool Serving(const Ops* ops);
 
-  bool read_only() const { return read_only_; }
+  bool read_only() const { return shows_.read_only; }
   OpenFiles& open_files() { return open_files_; }
 
  private:
@@ -51,6 +58,7 @@ class Ops {
   friend struct Handler;
 
   static void Init(void* self, fuse_conn_info* conn);
+  bool follows() const { return shows_.follow_seconds != 0; }
 
   // ops.cc
   void Lookup(fuse_req_t req, fuse_ino_t parent, const char* name);
@@ -107,8 +115,7 @@ class Ops {
 
   lake::Lake& lake_;
   lake::View& view_;
-  const bool read_only_;
-  const bool fixed_;
+  const Shows shows_;
   const double timeout_seconds_;
   const std::shared_ptr<Clock> clock_;
   OpenFiles open_files_;

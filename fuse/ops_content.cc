@@ -9,6 +9,7 @@
 #include <limits>
 #include <vector>
 
+#include "fuse/interrupts.h"
 #include "fuse/ops.h"
 #include "fuse/translate.h"
 
@@ -26,10 +27,10 @@ DirHandle* HandleOf(const fuse_file_info* file) {
   return reinterpret_cast<DirHandle*>(static_cast<uintptr_t>(file->fh));  // OpenDir put it there
 }
 
-// What the kernel may do with an open file: its pages stay true (ops.h), and closing one that was only read has
-// nothing to flush.
-void Grant(fuse_file_info* file) {
-  file->keep_cache = 1;
+// What the kernel may do with an open file: its pages stay true (ops.h) unless the mount follows another writer, and
+// closing one that was only read has nothing to flush.
+void Grant(fuse_file_info* file, bool keep_cache) {
+  file->keep_cache = keep_cache ? 1 : 0;
   file->noflush = (file->flags & O_ACCMODE) == O_RDONLY ? 1 : 0;
 }
 
@@ -46,13 +47,13 @@ void Ops::Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mod
   }
   const Status opened = open_files_.Open(attr->ino);
   if (!opened.ok()) return ReplyInodeStatus(req, opened);
-  Grant(file);
+  Grant(file, true);
   const fuse_entry_param entry = EntryOf(*attr);
   if (fuse_reply_create(req, &entry, file) == -ENOENT) open_files_.Release(attr->ino);  // nobody waits for it
 }
 
 void Ops::Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* file) {
-  if (read_only_ && (file->flags & (O_ACCMODE | O_TRUNC)) != O_RDONLY) {
+  if (read_only() && (file->flags & (O_ACCMODE | O_TRUNC)) != O_RDONLY) {
     fuse_reply_err(req, EROFS);
     return;
   }
@@ -67,13 +68,15 @@ void Ops::Open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* file) {
       return ReplyInodeStatus(req, emptied);
     }
   }
-  Grant(file);
+  Grant(file, !follows());
   if (fuse_reply_open(req, file) == -ENOENT) open_files_.Release(ino);
 }
 
 void Ops::Read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info*) {
   const std::span<char> buffer = ReplyBuffer(size);
+  Interruptible waiting(req);
   const auto got = view_.Read(ino, static_cast<uint64_t>(offset), buffer);
+  if (waiting.GivenUp()) return;
   if (!got.ok()) return ReplyInodeStatus(req, got.status());
   fuse_reply_buf(req, buffer.data(), *got);
 }
@@ -86,7 +89,7 @@ void Ops::Write(fuse_req_t req, fuse_ino_t ino, const char* bytes, size_t size, 
 }
 
 Status Ops::FlushFile(lake::Ino ino) {
-  if (read_only_) return Status::Ok();
+  if (read_only()) return Status::Ok();
   return open_files_.Settle(ino, [this](lake::Ino file) { return lake_.Flush(file); });
 }
 
@@ -94,8 +97,10 @@ void Ops::Flush(fuse_req_t req, fuse_ino_t ino, fuse_file_info*) { ReplyInodeSta
 
 // Of files and of directories. Syncing data without times would save nothing: both are in one log.
 void Ops::Fsync(fuse_req_t req, fuse_ino_t ino, int, fuse_file_info*) {
-  if (read_only_) return ReplyStatus(req, Status::Ok());
-  ReplyInodeStatus(req, open_files_.Settle(ino, [this](lake::Ino file) { return lake_.Sync(file); }));
+  if (read_only()) return ReplyStatus(req, Status::Ok());
+  Interruptible waiting(req);
+  const Status synced = open_files_.Settle(ino, [this](lake::Ino file) { return lake_.Sync(file); });
+  if (!waiting.GivenUp()) ReplyInodeStatus(req, synced);
 }
 
 // Flushes once more: pages of a shared mapping are written after the last close.
@@ -143,7 +148,9 @@ void Ops::Lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, fuse_f
     return;
   }
   const auto from = static_cast<uint64_t>(offset);
+  Interruptible waiting(req);
   const auto found = whence == SEEK_DATA ? view_.SeekData(ino, from) : view_.SeekHole(ino, from);
+  if (waiting.GivenUp()) return;
   if (!found.ok()) return ReplyInodeStatus(req, found.status());
   fuse_reply_lseek(req, static_cast<off_t>(*found));
 }
@@ -152,7 +159,7 @@ void Ops::OpenDir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* file) {
   const auto handle = open_files_.OpenDir(view_, ino);
   if (!handle.ok()) return ReplyInodeStatus(req, handle.status());
   file->fh = reinterpret_cast<uintptr_t>(*handle);
-  file->cache_readdir = file->keep_cache = fixed_ ? 1 : 0;
+  file->cache_readdir = file->keep_cache = shows_.fixed ? 1 : 0;
   if (fuse_reply_open(req, file) == -ENOENT) open_files_.ReleaseDir(*handle);
 }
 
@@ -173,6 +180,7 @@ void Ops::ReleaseDir(fuse_req_t req, fuse_ino_t, fuse_file_info* file) {
 // otherwise the next call meets it again.
 void Ops::List(fuse_req_t req, size_t size, off_t offset, fuse_file_info* file, bool with_attributes) {
   const std::span<char> buffer = ReplyBuffer(size);
+  Interruptible waiting(req);
   DirHandle* const handle = HandleOf(file);
   Status failed;
   size_t used = 0;
@@ -186,6 +194,7 @@ void Ops::List(fuse_req_t req, size_t size, off_t offset, fuse_file_info* file, 
     if (!failed.ok() || needed > room.size()) break;
     used += needed;
   }
+  if (waiting.GivenUp()) return;
   if (used == 0 && !failed.ok()) return ReplyInodeStatus(req, failed);
   fuse_reply_buf(req, buffer.data(), used);
 }

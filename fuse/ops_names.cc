@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "fuse/interrupts.h"
 #include "fuse/ops.h"
 #include "fuse/translate.h"
 
@@ -96,13 +97,17 @@ void Ops::GetXattr(fuse_req_t req, fuse_ino_t ino, const char* name, size_t size
     fuse_reply_err(req, EOPNOTSUPP);
     return;
   }
+  Interruptible waiting(req);
   const auto value = view_.GetXattr(ino, name);
+  if (waiting.GivenUp()) return;
   if (!value.ok()) return ReplyInodeStatus(req, value.status());
   ReplySized(req, *value, size);
 }
 
 void Ops::ListXattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
+  Interruptible waiting(req);
   const auto names = view_.ListXattr(ino);
+  if (waiting.GivenUp()) return;
   if (!names.ok()) return ReplyInodeStatus(req, names.status());
   std::string list;
   for (const std::string& name : *names) list.append(name).push_back('\0');

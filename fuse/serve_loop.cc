@@ -11,9 +11,6 @@
 namespace tarn::fuse {
 namespace {
 
-// Enough for all requests of a busy machine that wait for a disk; each thread has buffers of about 2 MiB.
-constexpr size_t kThreads = 16;
-
 struct RequestBuffer : fuse_buf {
   RequestBuffer() : fuse_buf{} {}
   RequestBuffer(const RequestBuffer&) = delete;
@@ -77,7 +74,7 @@ void ServeLoop::Work() {
     {
       std::lock_guard lock(mutex_);
       // A failure to add one only means that the next request waits for this one.
-      if (--waiting_ == 0 && !over_ && threads_.size() < kThreads) AddThread();
+      if (--waiting_ == 0 && !over_ && threads_.size() < most_threads_) AddThread();
     }
     fuse_session_process_buf(session_, &request);
     std::lock_guard lock(mutex_);

@@ -1,7 +1,7 @@
 // ServeLoop: the threads that read the kernel's requests and answer them. Instead of fuse_session_loop_mt, which
 // other threads cannot wake without sending signals.
 //
-// A thread is added when a request arrives and nobody is left to wait for the next one, up to kThreads; so a quiet
+// A thread is added when a request arrives and nobody is left to wait for the next one, up to a limit; so a quiet
 // mount keeps to a few warm threads. A thread that waits for a request can be cancelled there (pthread_cancel), and
 // nowhere else: that is how Stop reaches it. What it is working on it finishes.
 //
@@ -19,7 +19,7 @@ namespace tarn::fuse {
 
 class ServeLoop {
  public:
-  explicit ServeLoop(fuse_session* session) : session_(session) {}
+  ServeLoop(fuse_session* session, size_t most_threads) : session_(session), most_threads_(most_threads) {}
   // Returns when the file system was unmounted or Stop was called, and no thread lives. 0, or the errno of what
   // ended the session.
   int Run();
@@ -32,6 +32,7 @@ class ServeLoop {
   void End(int error);
 
   fuse_session* const session_;
+  const size_t most_threads_;
   std::mutex mutex_;  // everything below; not held while a request is served
   std::condition_variable over_changed_;
   std::vector<std::thread> threads_;

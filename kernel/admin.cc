@@ -3,39 +3,18 @@
 #include "base/next_step.h"
 #include "kernel/constants.h"
 #include "kernel/engine.h"
+#include "kernel/held_snapshot.h"
 #include "kernel/log_replay.h"
+#include "kernel/scan_source.h"
+#include "kernel/store_copy.h"
 
 namespace tarn::kernel {
 namespace {
-
-class HeldSnapshot final : public Snapshot {
- public:
-  // `sequence` is registered already.
-  HeldSnapshot(Store& store, Sequence sequence) : store_(store), sequence_(sequence) {}
-  ~HeldSnapshot() override { store_.ReleaseSnapshot(sequence_); }
-  Sequence sequence() const override { return sequence_; }
-
- private:
-  Store& store_;
-  const Sequence sequence_;
-};
 
 Status CheckName(std::string_view what, std::string_view name) {
   if (!name.empty() && name.size() <= 255) return {};
   return Status::Invalid(std::string(what) + " name of " + std::to_string(name.size()) +
                          " bytes; it must have 1 to 255");
-}
-
-Status CopyBlob(Backend& source, Backend& target, const std::string& name) {
-  TARN_ASSIGN(auto reader, source.Open(name));
-  TARN_ASSIGN(auto writer, target.Create(name));
-  std::string buffer;
-  for (uint64_t offset = 0; offset < reader->size(); offset += buffer.size()) {
-    buffer.resize(std::min<uint64_t>(1 << 20, reader->size() - offset));
-    TARN_TRY(reader->Read(offset, buffer));
-    TARN_TRY(writer->Append(buffer));
-  }
-  return writer->Finish();
 }
 
 }  // namespace
@@ -108,15 +87,17 @@ Status Engine::DropFamily(ColumnFamily family) {
 }
 
 std::unique_ptr<Snapshot> Engine::GetSnapshot() {
-  return std::make_unique<HeldSnapshot>(*store_, store_->RegisterSnapshot());
+  if (follower_ != nullptr) return std::make_unique<HeldSnapshot>(*store_, store_->RegisterPinned());
+  return std::make_unique<HeldSnapshot>(*store_, Store::Pinned{nullptr, store_->RegisterSnapshot()});
 }
 
-// The log is synced first: a persisted snapshot must not name sequences that a power cut could give to others.
+// The log is synced first: a persisted snapshot must not name sequences that a power cut could give to others. Where
+// the log may be lost with its disk that does not do, and the snapshot waits until all it sees is in tables.
 Result<NamedSnapshot> Engine::CreateNamedSnapshot(std::string_view name) {
   TARN_TRY(Writable());
   TARN_TRY(CheckName("snapshot", name));
   const std::unique_ptr<Snapshot> held = GetSnapshot();
-  TARN_TRY(writes_->SyncWal());
+  TARN_TRY(LogIsNear() ? Flush() : writes_->SyncWal());
   const NamedSnapshot made{std::string(name), held->sequence(), store_->parts.clock->WallNanos()};
   TARN_TRY(store_->Edit([&](ManifestRecord* delta, const ManifestState& state) {
     if (state.snapshots().contains(made.name)) {
@@ -141,8 +122,9 @@ Status Engine::DropNamedSnapshot(std::string_view name) {
 
 Result<std::unique_ptr<Snapshot>> Engine::OpenNamedSnapshot(std::string_view name) {
   TARN_TRY(Usable());
-  TARN_ASSIGN(const Sequence sequence, store_->RegisterNamedSnapshot(name));
-  return std::unique_ptr<Snapshot>(std::make_unique<HeldSnapshot>(*store_, sequence));
+  TARN_ASSIGN(Store::Pinned moment, store_->RegisterNamedSnapshot(name));
+  if (follower_ == nullptr) moment.view = nullptr;
+  return std::unique_ptr<Snapshot>(std::make_unique<HeldSnapshot>(*store_, std::move(moment)));
 }
 
 Status Engine::Flush() {
@@ -156,29 +138,33 @@ Status Engine::Compact() {
   return background_->CompactAll();
 }
 
-Status Engine::Checkpoint(Backend& target) {
-  TARN_TRY(Flush());
-  TARN_ASSIGN(const ListPage there, target.List("", "", 1));
-  if (!there.blobs.empty())
-    return Status::Invalid("the target of a checkpoint must be empty; it holds " + there.blobs[0].name);
-  std::shared_ptr<const ReadView> pinned;  // keeps every table of the record on disk
-  ManifestRecord record = store_->FullRecord(&pinned);
+Engine::Moment Engine::Freeze() {
+  Moment now;
+  now.record = store_->FullRecord(&now.pinned);
+  ManifestRecord& record = now.record;
   // A snapshot that was made after the flush is not of this moment: the copy lacks changes that it sees, and would
   // give their sequences to others.
   record.first_wal = 0;  // its log is still to begin
   record.durable_sequence = record.last_sequence;
   std::erase_if(record.snapshots_added, [&](const auto& made) { return made.sequence > record.last_sequence; });
-  for (const ManifestTable& table : record.tables_added) {
-    TARN_TRY(CopyBlob(*store_->parts.backend, target, TableBlobName(table.meta.number)));
-  }
-  TARN_ASSIGN(const PutOutcome put, target.PutIfAbsent(ManifestBlobName(1), EncodeManifestRecord(record)));
-  if (put == PutOutcome::kExists) return Status::Busy("another writer put a store into the target meanwhile");
-  return {};
+  return now;
+}
+
+Status Engine::Checkpoint(Backend& target) {
+  TARN_TRY(Flush());
+  TARN_ASSIGN(const ListPage there, target.List("", "", 1));
+  if (!there.blobs.empty())
+    return Status::Invalid("the target of a checkpoint must be empty; it holds " + there.blobs[0].name);
+  const Moment now = Freeze();
+  const TransferOptions alone{.parallel = 1, .clock = store_->parts.clock};
+  TARN_TRY(CopyBlobs(*store_->parts.backend, target, TablesOf(now.record), alone));
+  return FoundStore(target, now.record, *store_->parts.entropy);
 }
 
 Status Engine::Verify() {
   TARN_TRY(Usable());
-  // Past the block cache and past what open tables keep: a copy in memory says nothing about the device.
+  // Past the block cache and past what open tables keep, and past copies that are near: they say nothing about what
+  // they are copies of.
   Backend& backend = *store_->parts.backend;
   BlockCache nothing(&store_->budget);
   ReadEngine device(backend, nothing, store_->stats);
@@ -186,6 +172,7 @@ Status Engine::Verify() {
   for (const auto& [id, family] : view->version->families) {
     for (const RunRef& run : family->runs) {
       for (const auto& handle : run->tables) {
+        const Placer::PastCopy past(store_->placer, handle->meta().number);
         ScanSource source(device, false);
         if (store_->settings.read_only) {  // the live writer may have deleted the name; the open table still reads
           TARN_ASSIGN(const Table* table, handle->Get());

@@ -1,7 +1,6 @@
 #include "kernel/assemble.h"
 
-#include "backends/local/local.h"
-#include "backends/s3/s3.h"
+#include "backends/location/location.h"
 #include "base/system_effects.h"
 #include "compaction/builtin.h"
 #include "kernel/constants.h"
@@ -56,22 +55,13 @@ Result<Components> Assemble(const Settings& settings, Components parts) {
   return parts;
 }
 
-Result<std::shared_ptr<Backend>> OpenLocation(const Settings& settings, const std::string& location) {
-  std::string path = location;
-  if (path.starts_with("file://")) {
-    path = path.substr(7);
-  } else if (path.starts_with("s3://")) {
-    TARN_ASSIGN(s3::S3Options options, s3::ParseS3Url(path));
-    options.read_only = settings.read_only;
-    TARN_ASSIGN(std::shared_ptr<Backend> bucket, s3::OpenS3Backend(options, SystemClock(), SystemEntropy()));
-    return bucket;
-  } else if (path.find("://") != std::string::npos) {
-    return Status::Unsupported("location " + location + ": this build opens paths, file:// and s3:// URLs");
-  }
-  if (path.empty()) return Status::Invalid("location is empty; name a directory");
-  return local::OpenLocal(path, {.create = settings.create_if_missing && !settings.read_only,
-                                 .read_only = settings.read_only,
-                                 .direct_reads = settings.direct_reads});
+Result<std::shared_ptr<Backend>> OpenLocation(Settings* settings, const std::string& location) {
+  TARN_TRY(location::ApplyLocation(location, settings));
+  location::LocationOptions options;
+  options.create = settings->create_if_missing;
+  options.read_only = settings->read_only;
+  options.direct_reads = settings->direct_reads;
+  return location::OpenLocation(location, options, SystemClock(), SystemEntropy());
 }
 
 }  // namespace tarn::kernel

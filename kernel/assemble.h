@@ -11,7 +11,8 @@ namespace tarn::kernel {
 
 // Checks the settings (Invalid names the value and its limits) and fills every null member but the backend.
 Result<Components> Assemble(const Settings& settings, Components components);
-// A backend for a location: a path or a file:// URL. Unsupported for other schemes.
-Result<std::shared_ptr<Backend>> OpenLocation(const Settings& settings, const std::string& location);
+// A backend for a location (backends/location/location.h), with the system's clock and entropy.
+// What the location says about settings is put into them.
+Result<std::shared_ptr<Backend>> OpenLocation(Settings* settings, const std::string& location);
 
 }  // namespace tarn::kernel

@@ -13,6 +13,10 @@ namespace {
 // Errors that pass without reopening: nothing was half done, and trying again is safe.
 bool Passing(const Status& status) { return status.code() == Code::kNoSpace || status.code() == Code::kUnavailable; }
 
+// A table was there under the number that the job took: where no lock keeps writers apart, a fenced one's may land
+// late.
+bool NameTaken(const Status& status) { return status.code() == Code::kBusy; }
+
 void BuryAll(Store& store, const std::vector<TableMeta>& tables) {
   for (const TableMeta& table : tables) store.graveyard->Bury(table.number);
 }
@@ -38,6 +42,7 @@ class Background::FlushTask {
     while (at_ < jobs_.size()) {
       if (jobs_[at_].second->Step(kQuantumBytes)) return true;
       if (const Status status = jobs_[at_].second->status(); !status.ok()) {
+        if (NameTaken(status) && ++renamed_ < kTableNameAttempts) return Again();
         if (!Passing(status)) owner_.store_.Fail(status);
         return End(status, true);
       }
@@ -92,6 +97,14 @@ class Background::FlushTask {
     (void)released;
     return {};
   }
+  // From the beginning, with other numbers.
+  bool Again() {
+    for (auto& [family, job] : jobs_) BuryAll(owner_.store_, job->outputs());
+    jobs_.clear();
+    mem_.reset();
+    at_ = 0;
+    return true;
+  }
   // Lets go of everything before it reports, because the store may be closed as soon as it has. `abandon`: no
   // record names the outputs. When that is in doubt they stay for recovery to decide.
   bool End(Status status, bool abandon) {
@@ -108,6 +121,7 @@ class Background::FlushTask {
   std::shared_ptr<MemSet> mem_;
   std::vector<std::pair<uint32_t, std::unique_ptr<MergeJob>>> jobs_;
   size_t at_ = 0;
+  int renamed_ = 0;
 };
 
 // Executes one plan of one family.
@@ -129,6 +143,11 @@ class Background::CompactTask {
       if (!prepared.ok()) return End(prepared, false);
     }
     if (job_->Step(kQuantumBytes)) return true;
+    if (NameTaken(job_->status()) && ++renamed_ < kTableNameAttempts) {  // from the beginning, with other numbers
+      BuryAll(owner_.store_, job_->outputs());
+      job_.reset();
+      return true;
+    }
     if (!job_->status().ok()) return End(job_->status(), true);
     const Status published = Publish();
     return End(published, !published.ok() && !owner_.store_.failed());
@@ -136,7 +155,11 @@ class Background::CompactTask {
 
  private:
   Status Prepare() {
-    MergeSpec spec = NewMergeSpec(owner_.store_, family_, bottom_, bottom_);
+    MergePlace place = {.bottom = bottom_, .last_level = bottom_, .level = output_level_};
+    for (const RunRef& run : inputs_) {
+      for (const auto& table : run->tables) place.newest = std::max(place.newest, table->meta().max_sequence);
+    }
+    MergeSpec spec = NewMergeSpec(owner_.store_, family_, place);
     for (const RunRef& run : inputs_) {
       spec.inputs.push_back(NewRunCursor(run, *owner_.store_.reader, false));
       for (const auto& handle : run->tables) {
@@ -190,6 +213,35 @@ class Background::CompactTask {
   const bool bottom_;
   const std::vector<FamilyLevel> levels_;
   std::unique_ptr<MergeJob> job_;
+  int renamed_ = 0;
+};
+
+// Tells the backend where tables belong, one in a quantum: to bring one near may copy it.
+class Background::PlaceTask {
+ public:
+  explicit PlaceTask(Background& owner) : owner_(owner) {}
+
+  bool Step() {
+    Store& store = owner_.store_;
+    if (!looked_) advice_ = store.placer.Review(*store.Pin().view->version, store.visible());
+    looked_ = true;
+    if (at_ < advice_.size() && !owner_.stopping()) {
+      store.placer.Say(advice_[at_++]);
+      return true;
+    }
+    MutexLock lock(owner_.mutex_);
+    looked_ = false;
+    at_ = 0;
+    owner_.placing_ = std::exchange(owner_.place_again_, false) && !owner_.stopping();
+    store.parts.scheduler->Notify();
+    return owner_.placing_;
+  }
+
+ private:
+  Background& owner_;
+  bool looked_ = false;
+  std::vector<Placer::Advice> advice_;
+  size_t at_ = 0;
 };
 
 Background::Background(Store& store, Hooks hooks) : store_(store), hooks_(std::move(hooks)) {}
@@ -199,6 +251,16 @@ void Background::Kick() {
   UpdatePressure();
   StartFlush();
   StartCompactions();
+  StartPlacing();
+}
+
+void Background::StartPlacing() {
+  if (!store_.placer.active() || stopping()) return;
+  place_again_ = placing_;
+  if (placing_) return;
+  placing_ = true;
+  auto task = std::make_shared<PlaceTask>(*this);
+  store_.parts.scheduler->Submit(Scheduler::Lane::kIdle, [task] { return task->Step(); });
 }
 
 void Background::StartFlush() {
@@ -217,6 +279,7 @@ void Background::FlushDone(const Status& status) {
   flush_status_ = status;
   flushed_before_ = store_.Pin().view->mems.back()->first_wal();
   if (status.ok()) {
+    StartPlacing();
     if (!manual_) compaction_status_ = {};  // a compaction that failed may be tried again on the new shape
     StartFlush();
     StartCompactions();
@@ -278,6 +341,7 @@ void Background::CompactionDone(const std::vector<FamilyLevel>& levels, const St
   for (const FamilyLevel& level : levels) busy_.erase(level);
   --compactions_;
   compaction_status_ = status;
+  if (status.ok()) StartPlacing();
   StartCompactions();
   store_.parts.scheduler->Notify();
 }
@@ -286,8 +350,8 @@ void Background::UpdatePressure() {
   const std::shared_ptr<const ReadView> view = store_.Pin().view;
   uint64_t debt = 0;
   for (const auto& [id, family] : view->version->families) debt += store_.parts.compaction->Debt(family->View({}));
-  // The reference debt: sixteen memtables' worth of merging still to do.
-  const double compaction = static_cast<double>(debt) / (16.0 * static_cast<double>(store_.memtable_bytes()));
+  const double reference = kReferenceMemtables * static_cast<double>(store_.memtable_bytes());
+  const double compaction = static_cast<double>(debt) / reference;
   const double flush = static_cast<double>(view->mems.size() - 1) / static_cast<double>(MaxWaiting(store_));
   hooks_.set_pressure(std::max(compaction, flush));
 }
@@ -374,8 +438,8 @@ void Background::Stop() {
   MutexLock lock(mutex_);
   stopping_.store(true, std::memory_order_relaxed);
   store_.parts.scheduler->Notify();
-  store_.parts.scheduler->Await(mutex_.native(),
-                                [&]() NO_THREAD_SAFETY_ANALYSIS { return !flushing_ && compactions_ == 0; });
+  store_.parts.scheduler->Await(
+      mutex_.native(), [&]() NO_THREAD_SAFETY_ANALYSIS { return !flushing_ && compactions_ == 0 && !placing_; });
 }
 
 }  // namespace tarn::kernel

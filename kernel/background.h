@@ -49,6 +49,7 @@ class Background {
  private:
   class FlushTask;
   class CompactTask;
+  class PlaceTask;
   struct FamilyLevel {
     uint32_t family, level;
     friend auto operator<=>(const FamilyLevel&, const FamilyLevel&) = default;
@@ -59,6 +60,7 @@ class Background {
   void StartCompactions() REQUIRES(mutex_);
   bool StartCompaction(const Version& version) REQUIRES(mutex_);
   void Launch(uint32_t family, const CompactionPlan& plan, const Version& version) REQUIRES(mutex_);
+  void StartPlacing() REQUIRES(mutex_);
   void FlushDone(const Status& status) EXCLUDES(mutex_);
   void CompactionDone(const std::vector<FamilyLevel>& levels, const Status& status) EXCLUDES(mutex_);
   void UpdatePressure() REQUIRES(mutex_);  // so that the last one to set it has seen the newest view
@@ -77,6 +79,8 @@ class Background {
   // After the last flush: the first log segment of the oldest memtables.
   uint64_t flushed_before_ GUARDED_BY(mutex_) = 0;
   uint32_t compactions_ GUARDED_BY(mutex_) = 0;
+  bool placing_ GUARDED_BY(mutex_) = false;      // a PlaceTask is under way
+  bool place_again_ GUARDED_BY(mutex_) = false;  // the version has changed since it looked
   bool manual_ GUARDED_BY(mutex_) = false;       // a manual compaction is under way: nothing else is started
   Status compaction_status_ GUARDED_BY(mutex_);  // of the last one
   std::set<FamilyLevel> busy_ GUARDED_BY(mutex_);

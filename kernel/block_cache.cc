@@ -22,6 +22,10 @@ constexpr uint8_t kMaxHits = 3;
 // doubled), and its share of what is mapped and not handed out.
 constexpr uint64_t kOverheadBytes = 80;
 
+// Memory of evicted blocks that is not given back: moving blocks costs less and less the more of it there may be.
+constexpr uint64_t kIdleShare = 16;
+constexpr uint64_t kIdleLeast = 4 << 20;
+
 // splitmix64's finaliser over both numbers: offsets are multiples of small sizes, so low bits need mixing.
 uint64_t HashOf(uint64_t table, uint64_t offset) {
   uint64_t x = table * 0x9e3779b97f4a7c15ull + offset;
@@ -128,6 +132,40 @@ class alignas(64) BlockCache::Shard {
     return true;
   }
 
+  // Which block lies at `place`; without one if the cache has none there.
+  struct Held {
+    uint64_t table = 0, offset = 0, charge = 0;
+    BlockRef block;
+  };
+  Held HeldAt(uint64_t hash, const void* place) {
+    MutexLock lock(mutex_);
+    const Entry* entry = HolderOf(hash, place);
+    return entry != nullptr ? Held{entry->table, entry->offset, entry->charge, entry->held} : Held{};
+  }
+
+  // Takes over `fresh` in place of the entry that holds the block at `place`, and returns that one, for the caller to
+  // free; null when it is not there any more.
+  Entry* Replace(Entry* fresh, const void* place) {
+    MutexLock lock(mutex_);
+    Entry* const old = HolderOf(fresh->hash, place);
+    if (old == nullptr) return nullptr;
+    fresh->hits.store(old->hits.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    fresh->in_main = old->in_main;
+    ++count_;
+    Chain(fresh, buckets_.load());  // first, so that a reader meets one of the two
+    Unchain(old);
+    Queue& queue = old->in_main ? main_ : small_;
+    fresh->newer = old->newer;
+    fresh->older = old->older;
+    (old->newer != nullptr ? old->newer->older : queue.newest) = fresh;
+    (old->older != nullptr ? old->older->newer : queue.oldest) = fresh;
+    fresh->table_next = old->table_next;
+    fresh->table_previous = old->table_previous;
+    if (old->table_next != nullptr) old->table_next->table_previous = fresh;
+    (old->table_previous != nullptr ? old->table_previous->table_next : tables_[old->table]) = fresh;
+    return old;
+  }
+
   // The entry to be given up, unlinked, for the caller to free; null when there is none.
   Entry* Evict() {
     MutexLock lock(mutex_);
@@ -186,6 +224,14 @@ class alignas(64) BlockCache::Shard {
     if (buckets == nullptr) return nullptr;
     Entry* entry = buckets->Of(hash).load();
     while (entry != nullptr && (entry->offset != offset || entry->table != table)) entry = entry->chain.load();
+    return entry;
+  }
+
+  Entry* HolderOf(uint64_t hash, const void* place) REQUIRES(mutex_) {
+    Buckets* const buckets = buckets_.load();
+    if (buckets == nullptr) return nullptr;
+    Entry* entry = buckets->Of(hash).load();
+    while (entry != nullptr && (entry->hash != hash || entry->block != place)) entry = entry->chain.load();
     return entry;
   }
 
@@ -332,6 +378,7 @@ void BlockCache::Insert(uint64_t table, uint64_t offset, BlockRef block) {
   const uint64_t charge = Entry::kPieceBytes + kOverheadBytes + block->memory_bytes();
   if (charge > budget_->limit()) return;  // would push out everything and still not fit
   const size_t home = hash >> (64 - std::countr_zero(kShards));
+  block->set_mark(hash);
   auto entry = std::make_unique<Entry>(table, offset, hash, std::move(block), charge);
   if (entry == nullptr) return;  // no memory
   while (!budget_->TryCharge(charge)) {
@@ -360,8 +407,37 @@ void BlockCache::EraseTable(uint64_t table) {
 }
 
 void BlockCache::Shrink() {
+  if (!budget_->over()) return;
   while (budget_->over() && EvictOne(hand_.load(std::memory_order_relaxed) % kShards)) {
   }
+  while (IdleBlockBytes() > kIdleLeast + bytes() / kIdleShare && EmptySlab()) {
+  }
+}
+
+// Moves the blocks of one slab to others. False when that gave nothing back: they are held, or another store's.
+bool BlockCache::EmptySlab() {
+  std::vector<std::pair<uint64_t, const void*>> places;
+  const auto note = [&places](const void* place) { places.emplace_back(Block::MarkAt(place), place); };
+  if (!ThinBlocks(note)) return false;
+  size_t moved = 0;
+  for (const auto& [mark, place] : places) moved += Move(mark, place) ? 1 : 0;
+  return moved > 0;
+}
+
+// The block that is marked so and lies there, if it is still the cache's.
+bool BlockCache::Move(uint64_t mark, const void* place) {
+  const Shard::Held held = ShardOf(mark).HeldAt(mark, place);
+  if (held.block == nullptr) return false;
+  BlockRef copy = Block::Copy(held.block->bytes());
+  if (copy == nullptr) return false;
+  copy->set_mark(mark);
+  auto fresh = std::make_unique<Entry>(held.table, held.offset, mark, std::move(copy), held.charge);
+  if (fresh == nullptr) return false;
+  Entry* const old = ShardOf(mark).Replace(fresh.get(), place);
+  if (old == nullptr) return false;
+  (void)fresh.release();
+  reclaimer_.Retire(old);
+  return true;
 }
 
 // One block, from a shard that holds at least its share. False when the cache is empty.

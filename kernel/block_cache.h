@@ -10,6 +10,9 @@
 // nothing and makes no system call. Evicted blocks are freed outside the mutex, and live on while a reader
 // holds them. Inside a guard of reclaimer() a reader may also Peek: no mutex, no count.
 //
+// When memtables grow, the cache gives blocks back, and these lie anywhere: their slabs would stay. So Shrink moves
+// blocks out of the emptiest slabs until little memory is idle, and what the budget says is what the process takes.
+//
 // Invariants: bytes() is exactly what is charged to the budget for blocks, bookkeeping included; the cache never
 // charges past the limit; table numbers are never used twice in a store, so an entry never goes stale.
 //
@@ -50,7 +53,8 @@ class BlockCache {
   void Insert(uint64_t table, uint64_t offset, BlockRef block);
   // Forgets all blocks of a table that is being deleted. What a last reader of it inserts later ages out.
   void EraseTable(uint64_t table);
-  // Gives blocks back until the budget holds or the cache is empty. Call it after MemoryBudget::Charge.
+  // Gives blocks back until the budget holds or the cache is empty, and their memory. Call it after
+  // MemoryBudget::Charge.
   void Shrink();
 
   uint64_t bytes() const;  // charged
@@ -64,6 +68,8 @@ class BlockCache {
 
   Shard& ShardOf(uint64_t hash);
   bool EvictOne(size_t preferred);
+  bool EmptySlab();
+  bool Move(uint64_t mark, const void* place);
   size_t PickVictim(size_t preferred);
 
   MemoryBudget* const budget_;

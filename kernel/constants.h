@@ -27,14 +27,32 @@ inline constexpr int kOpenAttempts = 20;
 // follow. An opening leaves out more of them than he can write before he notices.
 inline constexpr uint64_t kTablesUnderWay = 1 << 20;
 
-// Without append files each commit is an object of the log, and recovery reads them one by one: after so many the
-// memtables are switched, whatever their size.
+// A store that shares its past with others (a checkpoint, a restored backup, a clone) gives out table numbers from
+// another range than they do: it skips up to so many ranges of so many numbers, by chance. A range is 1,024 openings
+// of a bucket; two copies of one store meet in one range with a chance of 1 in 16 million; and there is room for 256
+// generations of copies before ranges follow each other without chance.
+inline constexpr uint64_t kTableRange = 1ull << 30;
+inline constexpr uint64_t kTableRanges = 1ull << 24;
+inline constexpr uint64_t kLastScatteredTable = 1ull << 62;
+// A log that goes on where none of the log before it is begins at a number that is drawn: so far up that whoever has
+// that log cannot reach it before he notices, and from so many that no two machines draw the same (RFC 0003).
+inline constexpr uint64_t kSegmentsUnderWay = 1 << 20;
+inline constexpr uint64_t kDrawnSegments = 1ull << 40;
+
+// Numbers that a flush or compaction tries when tables stand under those it took.
+inline constexpr int kTableNameAttempts = 8;
+
+// Without append files each commit is an object of the log, and recovery reads them all: after so many the memtables
+// are switched, whatever their size.
 inline constexpr uint32_t kCommitsPerSegment = 1000;
 
 // Back-pressure (kernel/pacer.h). Below the free share of debt nothing is delayed; from there the delay of each
-// byte grows with the square of the debt, and reaches the price of 16 MiB/s at the reference debt.
+// byte grows with the square of the debt, and reaches the price of 16 MiB/s at the reference debt: sixteen memtables'
+// worth of merging still to do. A lower price lets bursts of large values through (fill-64k slept 2 of its 5 s), but
+// has to be shown not to let space grow beyond twice the live data.
 inline constexpr double kDebtFree = 0.5;
 inline constexpr double kReferenceBytesPerSecond = 16.0 * (1 << 20);
+inline constexpr double kReferenceMemtables = 16;
 inline constexpr uint64_t kMinSleepNanos = 500'000;     // shorter sleeps cost more than they give
 inline constexpr uint64_t kMaxSleepNanos = 20'000'000;  // the most one write group waits for debt
 

@@ -1,7 +1,10 @@
 // DB: each public operation, delegating to the path that does it.
 #include "tarn/db.h"
 
+#include <algorithm>
+
 #include "kernel/assemble.h"
+#include "kernel/constants.h"
 #include "kernel/engine.h"
 #include "kernel/read_path.h"
 #include "kernel/transaction.h"
@@ -13,8 +16,9 @@ DB::~DB() = default;
 
 Result<std::unique_ptr<DB>> DB::Open(const Settings& settings, const std::string& location) {
   Components components;
-  TARN_ASSIGN(components.backend, kernel::OpenLocation(settings, location));
-  Result<std::unique_ptr<DB>> db = Open(settings, std::move(components));
+  Settings combined = settings;
+  TARN_ASSIGN(components.backend, kernel::OpenLocation(&combined, location));
+  Result<std::unique_ptr<DB>> db = Open(combined, std::move(components));
   if (!db.ok()) return db.status().Annotate(location);
   return db;
 }
@@ -26,6 +30,7 @@ Result<std::unique_ptr<DB>> DB::Open(const Settings& settings, Components compon
 }
 
 Status DB::Close() { return engine_->Close(); }
+Status DB::CatchUp() { return engine_->CatchUp(); }
 
 Result<ColumnFamily> DB::CreateFamily(std::string_view name) { return engine_->CreateFamily(name); }
 Result<ColumnFamily> DB::FindFamily(std::string_view name) { return engine_->FindFamily(name); }
@@ -63,7 +68,12 @@ Status DB::Get(std::string_view key, std::string* value, const ReadOptions& opti
 }
 Status DB::Get(ColumnFamily family, std::string_view key, std::string* value, const ReadOptions& options) {
   TARN_TRY(engine_->Usable());
-  return kernel::Get(engine_->store(), family, key, options.snapshot, value);
+  for (int attempt = 0;; ++attempt) {
+    const uint64_t view = engine_->store().manifest_number();
+    Status got = kernel::Get(engine_->store(), family, key, options.snapshot, value);
+    if (got.code() != Code::kCorruption || attempt == kernel::kOpenAttempts) return got;
+    if (!engine_->CaughtUpAfter(view, options.snapshot, &got)) return got;
+  }
 }
 std::vector<Status> DB::MultiGet(ColumnFamily family, const std::vector<std::string_view>& keys,
                                  std::vector<std::string>* values, const ReadOptions& options) {
@@ -72,7 +82,15 @@ std::vector<Status> DB::MultiGet(ColumnFamily family, const std::vector<std::str
     values->resize(keys.size());
     return std::vector<Status>(keys.size(), usable);
   }
-  return kernel::MultiGet(engine_->store(), family, keys, options.snapshot, values);
+  for (int attempt = 0;; ++attempt) {
+    const uint64_t view = engine_->store().manifest_number();
+    std::vector<Status> got = kernel::MultiGet(engine_->store(), family, keys, options.snapshot, values);
+    const auto lost =
+        std::find_if(got.begin(), got.end(), [](const Status& s) { return s.code() == Code::kCorruption; });
+    if (lost == got.end() || attempt == kernel::kOpenAttempts ||
+        !engine_->CaughtUpAfter(view, options.snapshot, &*lost))
+      return got;
+  }
 }
 std::unique_ptr<Iterator> DB::NewIterator(ColumnFamily family, const ReadOptions& options) {
   const Status usable = engine_->Usable();
@@ -91,7 +109,11 @@ Result<std::unique_ptr<Snapshot>> DB::OpenNamedSnapshot(std::string_view name) {
 Status DB::Flush() { return engine_->Flush(); }
 Status DB::Compact() { return engine_->Compact(); }
 Status DB::Checkpoint(Backend& target) { return engine_->Checkpoint(target); }
-Status DB::Verify() { return engine_->Verify(); }
+Status DB::Verify() {
+  const uint64_t view = engine_->store().manifest_number();
+  const Status verified = engine_->Verify();
+  return verified.ok() ? verified : engine_->store().ExplainRead(verified, view);
+}
 
 std::map<std::string, uint64_t> DB::Statistics() { return engine_->Statistics(); }
 Result<std::string> DB::Property(std::string_view name) { return engine_->Property(name); }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "kernel/store.h"
 
 namespace tarn::kernel {
 namespace {
@@ -68,6 +69,8 @@ Iterator::Impl::Impl(kernel::IteratorSpec spec)
       cover_(spec.tombstones, spec.snapshot),
       dead_(spec.dead_ranges, spec.family, spec.snapshot),
       snapshot_(spec.snapshot),
+      store_(spec.store),
+      view_(spec.view),
       lower_(std::max(spec.lower_bound, spec.prefix)),
       upper_(kernel::AfterPrefix(std::move(spec.prefix))) {
   const bool closer = !spec.upper_bound.empty() && spec.upper_bound < upper_;
@@ -169,7 +172,8 @@ void Iterator::Impl::LeaveBackward() {
 // True when the cursor stands on an entry. If not, the walk is over: at the end, or with an error.
 bool Iterator::Impl::OnEntry() {
   if (!cursor_->valid()) {
-    End(cursor_->status());
+    const Status& status = cursor_->status();
+    End(status.ok() || store_ == nullptr ? status : store_->ExplainRead(status, view_));
     return false;
   }
   const std::string_view key = cursor_->key();

@@ -29,6 +29,8 @@
 
 namespace tarn::kernel {
 
+class Store;
+
 struct IteratorSpec {
   std::unique_ptr<Cursor> merged;                  // internal keys of all memtables and tables
   std::vector<const RangeTombstones*> tombstones;  // of the same; `pin` keeps them alive
@@ -37,6 +39,9 @@ struct IteratorSpec {
   std::shared_ptr<const void> pin;               // keeps everything alive that the cursor reads
   DeadRanges* dead_ranges = nullptr;             // of the store, which outlives its iterators; null: none are known
   uint32_t family = 0;
+  // To explain errors; outlives its iterators. Null: they are told as they are.
+  Store* store = nullptr;
+  uint64_t view = 0;  // the record of the view that is read (ReadView::manifest)
 };
 
 // The newest range tombstone over a key, for keys that are asked for mostly in order.
@@ -104,6 +109,8 @@ class Iterator::Impl {
   kernel::RangeCover cover_;
   kernel::DeadRow dead_;
   const Sequence snapshot_;
+  kernel::Store* const store_;
+  const uint64_t view_;
   std::string lower_, upper_;  // bounds and prefix together
   bool has_upper_ = false;
 

@@ -12,11 +12,15 @@
 
 #include "base/mutex.h"
 #include "kernel/background.h"
+#include "kernel/follow.h"
 #include "kernel/store.h"
 #include "kernel/write_path.h"
+#include "tarn/backup.h"
 #include "tarn/db.h"
 
 namespace tarn::kernel {
+
+struct ReplayedLog;
 
 class Engine {
  public:
@@ -24,6 +28,13 @@ class Engine {
   static Result<std::unique_ptr<Engine>> Open(const Settings& settings, Components parts);
   ~Engine();
   Status Close();
+
+  // follow.cc
+  Status CatchUp();
+  // Whether a read that failed is worth another try, because what it missed the writer deleted, and the view is a
+  // later one now. Where it cannot be, for a snapshot's sake, `failed` says so.
+  // `view`: manifest_number() from before the read.
+  bool CaughtUpAfter(uint64_t view, const Snapshot* snapshot, Status* failed);
 
   Store& store() { return *store_; }
   // OK while open; Invalid after Close.
@@ -44,7 +55,14 @@ class Engine {
   std::unique_ptr<Snapshot> GetSnapshot();
   Status Flush();
   Status Compact();
+  // The store as of the last flush: a full record that needs no log, and a pin on its tables.
+  struct Moment {
+    ManifestRecord record;
+    std::shared_ptr<const ReadView> pinned;
+  };
+  Moment Freeze();
   Status Checkpoint(Backend& target);
+  Result<BackupInfo> Backup(Backend& repository, BackupOptions options);  // backup.cc
   Status Verify();
 
   // facts.cc
@@ -61,9 +79,13 @@ class Engine {
   Status SaveRecovered(std::shared_ptr<MemSet> recovered, uint64_t next_segment);
   Result<std::vector<BlobInfo>> CheckTables();
   Status RemoveOrphans(const std::vector<BlobInfo>& orphans);
+  void CollectGarbage(Collector* collector, uint64_t epoch, uint64_t first_table);
   Status TakeLog(uint64_t segment);
+  uint64_t FirstOwnSegment(const ReplayedLog& log, uint64_t first_wal);
   void StartWriting();
+  Status FlushForOthers();
   Status WitnessClose();
+  bool LogIsNear() const { return backend_->info().log_is_near; }
   Status VerifyLog();
   std::shared_ptr<MemSet> NewMemSet(uint64_t first_wal);
   std::string HolderLine() const;
@@ -71,6 +93,7 @@ class Engine {
   std::shared_ptr<Backend> backend_;  // outlives the lock it handed out
   std::unique_ptr<Lock> lock_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<Follower> follower_;      // null on a store that is open for writing
   std::unique_ptr<WalWriter> log_;          // taken by an opening that is not through; earlier writers are shut out
   std::unique_ptr<WritePath> writes_;       // null on a read-only store
   std::unique_ptr<Background> background_;  // null on a read-only store

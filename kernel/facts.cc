@@ -64,6 +64,9 @@ std::map<std::string, uint64_t> Engine::Statistics() {
   facts["snapshots.open"] = store_->snapshot_count();
   facts["snapshots.named"] = store_->NamedSnapshots().size();
   facts["wal.live_bytes"] = writes_ == nullptr ? 0 : writes_->wal_bytes();
+  if (MeterSource* const meters = store_->parts.backend->features().meters) {
+    for (const Meter& meter : meters->Meters()) facts["backend." + meter.name] = meter.value;
+  }
   return facts;
 }
 

@@ -1,8 +1,11 @@
 #include "kernel/manifest.h"
 
+#include <algorithm>
 #include <charconv>
 
+#include "base/delete_all.h"
 #include "base/next_step.h"
+#include "format/backup_record.h"
 #include "kernel/constants.h"
 
 namespace tarn::kernel {
@@ -23,21 +26,20 @@ Status Damaged(uint64_t number, const std::string& what) {
 
 }  // namespace
 
-Result<Manifest::Numbers> Manifest::ListNumbers(uint64_t after_number) {
-  Numbers numbers;
-  std::string after = after_number == 0 ? "" : ManifestBlobName(after_number);
+// The numbers of the records behind `after`, in order.
+Result<std::vector<uint64_t>> Manifest::ListRecords(uint64_t after) {
+  std::vector<uint64_t> records;
+  std::string last = after == 0 ? "" : ManifestBlobName(after);
   for (bool more = true; more;) {
-    TARN_ASSIGN(ListPage page, backend_.List(kPrefix, after, 1000));
+    TARN_ASSIGN(ListPage page, backend_.List(kPrefix, last, 1000));
     for (const BlobInfo& blob : page.blobs) {
       uint64_t number;
-      if (!ParseNumber(blob.name, &number)) continue;  // not one of ours
-      if (numbers.oldest == 0) numbers.oldest = number;
-      numbers.newest = number;
+      if (ParseNumber(blob.name, &number)) records.push_back(number);
     }
     more = page.more && !page.blobs.empty();
-    if (more) after = page.blobs.back().name;
+    if (more) last = page.blobs.back().name;
   }
-  return numbers;
+  return records;
 }
 
 // A store begins with its manifest, and a checkpoint ends with it.
@@ -45,6 +47,9 @@ Status Manifest::WhyNone() {
   for (const char* prefix : {"table/", "wal/"}) {
     TARN_ASSIGN(const ListPage page, backend_.List(prefix, "", 1));
     if (page.blobs.empty()) continue;
+    if (backend_.Open(kRepositoryBlob).ok()) {
+      return Status::Invalid("there are backups here and no store; bring one back: tarn restore URL TARGET");
+    }
     return Status::Corruption(
         page.blobs[0].name +
         " is here, but no manifest says what it belongs to: the manifest was lost, or this is a "
@@ -54,8 +59,9 @@ Status Manifest::WhyNone() {
   return Status::NotFound("no store here (no manifest)");
 }
 
-Result<ManifestRecord> Manifest::ReadRecord(uint64_t number) {
-  auto opened = backend_.Open(ManifestBlobName(number));
+Result<ManifestRecord> Manifest::ReadRecord(uint64_t number, BlobsAhead* blobs) {
+  const std::string name = ManifestBlobName(number);
+  auto opened = blobs == nullptr ? backend_.Open(name) : blobs->Open(name);
   if (opened.status().code() == Code::kNotFound) return Damaged(number, "the manifest record is missing");
   TARN_ASSIGN(const std::unique_ptr<BlobReader> blob, std::move(opened));
   if (blob->size() > (1ull << 30)) {
@@ -67,17 +73,39 @@ Result<ManifestRecord> Manifest::ReadRecord(uint64_t number) {
 }
 
 Status Manifest::Load() {
-  TARN_ASSIGN(const Numbers numbers, ListNumbers(0));
-  if (numbers.newest == 0) return WhyNone();
-  oldest_ = numbers.oldest;
-  const uint64_t newest = numbers.newest;
+  state_ = {};
+  TARN_ASSIGN(records_, ListRecords(0));
+  return records_.empty() ? WhyNone() : LoadUpTo(records_.back());
+}
+
+Status Manifest::LoadNewer() {
+  TARN_ASSIGN(const std::vector<uint64_t> newer, ListRecords(state_.last().number));
+  records_.insert(records_.end(), newer.begin(), newer.end());
+  return newer.empty() ? Status() : LoadUpTo(newer.back());
+}
+
+Result<bool> Manifest::HasNewer() {
+  TARN_ASSIGN(const std::vector<uint64_t> newer, ListRecords(state_.last().number));
+  return !newer.empty();
+}
+
+// From what state() has, if the newest record builds on that, else from its base.
+Status Manifest::LoadUpTo(uint64_t newest) {
   TARN_ASSIGN(ManifestRecord last, ReadRecord(newest));
   if (last.base > newest || last.base == 0) {
     return Damaged(newest, "names a base after itself");
   }
-  ManifestState state;
-  for (uint64_t number = last.base; number < newest; ++number) {
-    Result<ManifestRecord> record = ReadRecord(number);
+  const uint64_t held = state_.last().number;
+  const bool builds_on = held != 0 && last.base <= held;
+  const uint64_t first = builds_on ? held + 1 : last.base;
+  std::vector<std::string> names;
+  for (const uint64_t number : records_) {
+    if (number >= first && number < newest) names.push_back(ManifestBlobName(number));
+  }
+  BlobsAhead blobs(backend_, std::move(names));
+  ManifestState state = builds_on ? state_ : ManifestState();
+  for (uint64_t number = first; number < newest; ++number) {
+    Result<ManifestRecord> record = ReadRecord(number, &blobs);
     if (!record.ok())
       return record.status().Annotate(ManifestBlobName(newest) + " builds on a record that is unreadable");
     if (number == last.base && !record->full()) {
@@ -101,6 +129,7 @@ Status Manifest::Create(const std::string& store_id, const std::string& writer) 
   record.store_id = store_id;
   record.families_added.push_back({0, "default"});
   TARN_TRY(Put(record));
+  records_ = {1};
   TakeOver(1, writer);
   previous_base_ = 1;
   return state_.Apply(record);
@@ -118,6 +147,7 @@ Status Manifest::Publish(ManifestRecord delta) {
   const ManifestRecord record = full ? next.Full(delta.number) : std::move(delta);
   if (full) TARN_TRY(next.Apply(record));
   TARN_TRY(Put(record));
+  records_.push_back(record.number);
   state_ = std::move(next);
   if (full) {
     DeleteBelow(previous_base_);
@@ -142,28 +172,31 @@ Status Manifest::Put(const ManifestRecord& record) {
     return broken_;
   }
   const Result<ManifestRecord> there = ReadRecord(record.number);
-  // Our own: a network may deliver a request twice. No two writers send the same bytes, because each begins a log
-  // segment of its own and its first record names it.
+  // Our own? The contract says that it is not; so this is a second line behind a backend that errs about a request
+  // that a network delivered twice. No two writers send the same bytes, because each begins a log segment of its own
+  // and its first record names it.
   if (there.ok() && EncodeManifestRecord(*there) == bytes) return CheckNewest(record.number);
   if (there.ok()) return Lost(record.number, *there);
-  broken_ = there.status().Annotate(ManifestBlobName(record.number) +
-                                    " is there and cannot be read, so nobody knows who published it; reopen the store");
+  broken_ =
+      there.status().Annotate(ManifestBlobName(record.number) +
+                              " is there and cannot be read, so nobody knows who published it; reopen the store");
   return broken_;
 }
 
 // Invariant 4, for the record that was put under `number`. Either it is garbage of a writer that slept meanwhile, or
 // real, and another writer has built on it since. Fenced says the same in both cases: nobody may count on it here.
 Status Manifest::CheckNewest(uint64_t number) {
-  if (backend_.features().locks != nullptr) return {};
-  const Result<Numbers> behind = ListNumbers(number);
+  // A lock beside the store keeps other machines away from nothing.
+  if (backend_.features().locks != nullptr && !backend_.info().log_is_near) return {};
+  const Result<std::vector<uint64_t>> behind = ListRecords(number);
   if (!behind.ok()) {
     broken_ = behind.status().Annotate("nobody knows whether " + ManifestBlobName(number) +
                                        " is the newest record, so the store is read-only; reopen it");
     return broken_;
   }
-  if (behind->newest == 0) return {};
-  const Result<ManifestRecord> there = ReadRecord(behind->newest);
-  if (there.ok()) return Lost(behind->newest, *there);
+  if (behind->empty()) return {};
+  const Result<ManifestRecord> there = ReadRecord(behind->back());
+  if (there.ok()) return Lost(behind->back(), *there);
   broken_ = there.status().Annotate("a later writer has the store");
   return broken_;
 }
@@ -175,10 +208,11 @@ Status Manifest::Lost(uint64_t number, const ManifestRecord& there) {
 }
 
 void Manifest::DeleteBelow(uint64_t number) {
-  for (; oldest_ < number; ++oldest_) {
-    const Status deleted = backend_.Delete(ManifestBlobName(oldest_));
-    if (!deleted.ok() && deleted.code() != Code::kNotFound) return;  // harmless: tried again after the next full one
-  }
+  const auto end = std::lower_bound(records_.begin(), records_.end(), number);
+  std::vector<std::string> names;
+  for (auto record = records_.begin(); record != end; ++record) names.push_back(ManifestBlobName(*record));
+  // What could not be deleted is harmless: tried again after the next full one.
+  if (DeleteAll(backend_, names).ok()) records_.erase(records_.begin(), end);
 }
 
 }  // namespace tarn::kernel

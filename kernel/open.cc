@@ -4,19 +4,26 @@
 // into memtables; see that every table is there; write what was replayed into level-0 tables; begin a new log
 // segment; and publish one record with a higher epoch that holds these tables and names the segment as first_wal.
 // Only then is the store open: nothing is served that a second crash could take back, the old log is no longer
-// needed, and table blobs that no record names are removed. Not earlier: until our record has taken its number, one
-// that a dead writer sent over a network may still land there, and names what looked like an orphan.
+// needed, and table blobs that no record names are removed, with what else earlier writers left inside the backend.
+// Not earlier: until our record has taken its number, one that a dead writer sent over a network may still land
+// there, and names what looked like an orphan.
 //
 // An open that fails for damage has changed nothing: all checks come before the first change.
 //
-// Read-only: no lock, nothing is changed. All tables are opened at once, so that their bytes stay readable when
-// a live writer drops them; if the writer changed the store meanwhile, the whole attempt is repeated.
+// A log that is beside the store (BackendInfo::log_is_near) may be on another disk than ours. Then an opening is
+// refused, unless the log was said to be lost: the store goes back to its last durable point, and on from there (RFC
+// 0003).
+//
+// Read-only: no lock, nothing is changed. If the writer changed the store meanwhile, the whole attempt is repeated.
+// Then the view is fixed until it is told to catch up (follow.h).
 
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/delete_all.h"
+#include "base/list_all.h"
 #include "base/next_step.h"
 #include "kernel/constants.h"
 #include "kernel/engine.h"
@@ -32,17 +39,6 @@ std::string NewStoreId(Entropy& entropy) {
   return id;
 }
 
-// A list that leaves no page out.
-Result<std::vector<BlobInfo>> ListAll(Backend& backend, std::string_view prefix) {
-  std::vector<BlobInfo> all;
-  for (bool more = true; more;) {
-    TARN_ASSIGN(ListPage page, backend.List(prefix, all.empty() ? "" : all.back().name, 1000));
-    more = page.more && !page.blobs.empty();
-    std::move(page.blobs.begin(), page.blobs.end(), std::back_inserter(all));
-  }
-  return all;
-}
-
 // Of a blob below table/; another name than TableBlobName(of the result) is not a table's.
 uint64_t TableNumberOf(const std::string& name) { return std::strtoull(name.c_str() + 6, nullptr, 16); }
 
@@ -52,6 +48,7 @@ Result<std::unique_ptr<Engine>> Engine::Open(const Settings& settings, Component
   std::unique_ptr<Engine> engine(new Engine());
   engine->backend_ = parts.backend;
   for (int attempt = 0;; ++attempt) {
+    engine->follower_.reset();
     engine->store_ = std::make_unique<Store>(settings, parts);
     const Status opened = settings.read_only ? engine->OpenReadOnly() : engine->OpenForWriting();
     if (opened.ok()) return engine;
@@ -77,13 +74,14 @@ bool Engine::MovedOn(uint64_t from) const {
 
 std::string Engine::HolderLine() const {
   const std::string& who = store_->parts.holder;
-  return "pid " + std::to_string(getpid()) + (who.empty() ? "" : " (" + who + ")");
+  char host[256] = "";
+  if (LogIsNear() && gethostname(host, sizeof(host) - 1) != 0) host[0] = '\0';
+  const std::string where = host[0] == '\0' ? "" : std::string(" on ") + host;
+  return "pid " + std::to_string(getpid()) + where + (who.empty() ? "" : " (" + who + ")");
 }
 
 std::shared_ptr<MemSet> Engine::NewMemSet(uint64_t first_wal) {
-  std::vector<uint32_t> families;
-  for (const auto& [id, name] : store_->manifest_for_open().state().families()) families.push_back(id);
-  return std::make_shared<MemSet>(*store_->parts.memtable, families, first_wal, &store_->budget);
+  return NewMemSetFor(*store_, store_->manifest_for_open().state(), first_wal);
 }
 
 Status Engine::OpenReadOnly() {
@@ -92,18 +90,10 @@ Status Engine::OpenReadOnly() {
   const ManifestRecord last = manifest.state().last();
   auto mem = NewMemSet(last.first_wal);
   TARN_TRY(store_->InstallManifest(mem));
-  const std::shared_ptr<const ReadView> view = store_->Pin().view;
-  for (const auto& [id, family] : view->version->families) {
-    for (const RunRef& run : family->runs) {
-      for (const auto& table : run->tables) {
-        const Result<const Table*> opened = table->Get();
-        if (!opened.ok()) return opened.status();
-      }
-    }
-  }
+  TARN_TRY(Follower::OpenTables(*store_, *store_->Pin().view->version));
   mem->set_last_sequence(last.last_sequence);
-  TARN_ASSIGN(const ReplayedLog log,
-              ReplayLog(*store_->parts.wal, *store_->parts.backend, manifest.state(), mem.get()));
+  TARN_ASSIGN(const ReplayedLog log, ReplayLog(*store_->parts.wal, *store_->parts.backend, manifest.state(),
+                                               mem.get(), store_->settings.accept_lost_log));
   mem->ChargeGrowth();
   store_->Show(std::max(last.last_sequence, mem->last_sequence()));
   // If the writer has published meanwhile, the log may already lack what its new tables hold.
@@ -111,7 +101,10 @@ Status Engine::OpenReadOnly() {
   TARN_TRY(again.Load());
   if (again.state().last().first_wal != last.first_wal)
     return Status::Unavailable("the store's writer moved on while it was read; open it again");
-  return CheckManifestIsNewest(again.state(), log);
+  TARN_TRY(CheckManifestIsNewest(again.state(), log));
+  follower_ = std::make_unique<Follower>(*store_, manifest, mem, log);
+  store_->writer_moved_on = [this](uint64_t view) { return follower_->MovedOn(view); };
+  return {};
 }
 
 Status Engine::OpenForWriting() {
@@ -128,8 +121,8 @@ Status Engine::OpenForWriting() {
   const ManifestRecord last = manifest.state().last();
   auto recovered = NewMemSet(last.first_wal);
   recovered->set_last_sequence(last.last_sequence);
-  TARN_ASSIGN(const ReplayedLog log,
-              ReplayLog(*store_->parts.wal, *store_->parts.backend, manifest.state(), recovered.get()));
+  TARN_ASSIGN(const ReplayedLog log, ReplayLog(*store_->parts.wal, *store_->parts.backend, manifest.state(),
+                                               recovered.get(), store_->settings.accept_lost_log));
   TARN_TRY(CheckManifestIsNewest(manifest.state(), log));
   recovered->ChargeGrowth();
   TARN_TRY(store_->InstallManifest(recovered));
@@ -137,15 +130,26 @@ Status Engine::OpenForWriting() {
   store_->Show(std::max(last.last_sequence, recovered->last_sequence()));
   manifest.TakeOver(last.epoch + 1, HolderLine());
   // Before the record that names it: a first_wal that is not there is a loss and not a crash.
-  TARN_TRY(TakeLog(std::max(log.next_segment, last.first_wal)));
+  TARN_TRY(TakeLog(FirstOwnSegment(log, last.first_wal)));
   const uint64_t segment = log_->segment();
-  if (features.locks == nullptr) store_->RaiseTableNumber(store_->NewTableNumber() + kTablesUnderWay);
+  if (features.locks == nullptr || log.lost) store_->RaiseTableNumber(store_->NewTableNumber() + kTablesUnderWay);
+  const uint64_t first_table = features.collector == nullptr ? 0 : store_->NewTableNumber();
   TARN_TRY(SaveRecovered(recovered, segment));
   TARN_TRY(RemoveOrphans(orphans));
+  if (features.collector != nullptr) CollectGarbage(features.collector, last.epoch + 1, first_table);
   StartWriting();
   TARN_TRY(writes_->ReleaseWal(segment));  // what recovery has superseded
   background_->Kick();
   return {};
+}
+
+// No lock keeps two machines apart, and the number of its first segment is what tells their logs from each other.
+uint64_t Engine::FirstOwnSegment(const ReplayedLog& log, uint64_t first_wal) {
+  const uint64_t next = std::max(log.next_segment, first_wal);
+  if (!log.lost && (!LogIsNear() || first_wal != 0)) return next;
+  uint64_t drawn;
+  store_->parts.entropy->Fill({reinterpret_cast<char*>(&drawn), sizeof(drawn)});
+  return next + kSegmentsUnderWay + drawn % kDrawnSegments;
 }
 
 // Busy: another writer wrote on behind what was replayed. He cannot any more, so what is replayed next is all. What
@@ -197,12 +201,23 @@ Result<std::vector<BlobInfo>> Engine::CheckTables() {
 // not left by a job of this store, and stays.
 Status Engine::RemoveOrphans(const std::vector<BlobInfo>& orphans) {
   Backend& backend = *store_->parts.backend;
+  std::vector<std::string> ours;
   for (const BlobInfo& orphan : orphans) {
-    if (!Table::Open(backend, store_->store_id(), TableNumberOf(orphan.name), orphan.size).ok()) continue;
-    const Status deleted = backend.Delete(orphan.name);
-    if (!deleted.ok() && deleted.code() != Code::kNotFound) return deleted;
+    const bool opens = Table::Open(backend, store_->store_id(), TableNumberOf(orphan.name), orphan.size).ok();
+    if (opens) ours.push_back(orphan.name);
   }
-  return {};
+  return DeleteAll(backend, ours);
+}
+
+// What earlier writers' calls left inside the backend. All of them are fenced by now, and gave out smaller numbers; a
+// later one, who may have fenced us, gives out larger ones. What cannot be collected waits for the next opening.
+void Engine::CollectGarbage(Collector* collector, uint64_t epoch, uint64_t first_table) {
+  const Status collected = collector->Collect(epoch, [first_table](std::string_view name) {
+    if (!name.starts_with("table/")) return false;
+    const uint64_t number = TableNumberOf(std::string(name));
+    return number < first_table && TableBlobName(number) == name;
+  });
+  (void)collected;
 }
 
 // The first record of this writer: it fences earlier ones, and supersedes the log that was replayed.
@@ -237,23 +252,33 @@ void Engine::StartWriting() {
   background_ = std::make_unique<Background>(
       *store_, Background::Hooks{.release_wal = [this](uint64_t first) { return writes_->ReleaseWal(first); },
                                  .set_pressure = [this](double pressure) { writes_->pacer().Set(pressure); }});
-  writes_ =
-      std::make_unique<WritePath>(*store_, std::move(log_),
-                                  WritePath::Hooks{.memtable_switched = [this] { background_->Kick(); },
-                                                   .wait_for_room = [this] { return background_->WaitForRoom(); }});
+  writes_ = std::make_unique<WritePath>(
+      *store_, std::move(log_),
+      WritePath::Hooks{.memtable_switched = [this] { background_->Kick(); },
+                       .wait_for_room = [this] { return background_->WaitForRoom(); },
+                       .wait_for_flushes = [this] { return background_->WaitForFlushes(); }});
 }
 
 Status Engine::Close() {
   MutexLock lock(close_mutex_);
   if (closed_.exchange(true)) return close_status_;
   if (writes_ == nullptr) return {};
+  if (LogIsNear() && !store_->failed()) close_status_ = FlushForOthers();
   // Waits for the write in progress; later ones are refused.
-  const Status quiet = writes_->Exclusive([] { return Status(); });
+  const Status quiet = writes_->Exclusive([this] { return writes_->FlushUnlogged(); });
   background_->Stop();
-  close_status_ = store_->failed() ? quiet : writes_->Close();
+  if (close_status_.ok()) close_status_ = !quiet.ok() || store_->failed() ? quiet : writes_->Close();
   if (close_status_.ok()) close_status_ = WitnessClose();
   store_->SweepGraveyard();
   return close_status_;
+}
+
+// So that the store loses nothing when it is opened where its log is not. What cannot be flushed now is still in the
+// log.
+Status Engine::FlushForOthers() {
+  Status flushed = writes_->Exclusive([&] { return writes_->SwitchMemSet(); });
+  if (flushed.ok()) flushed = background_->WaitForFlushes();
+  return store_->failed() ? flushed : Status();
 }
 
 // States in the manifest how far the log went, so that a log which is cut off afterwards does not pass for that of a
@@ -270,6 +295,7 @@ Engine::~Engine() {
   (void)closed;  // callers that care call Close()
   background_.reset();
   writes_.reset();
+  follower_.reset();
   store_.reset();
   lock_.reset();
 }

@@ -19,9 +19,6 @@ constexpr uint64_t kInFlightShare = 4;
 constexpr uint64_t kReadAheadMax = 1 << 20;
 constexpr uint64_t kReadAheadMin = 64 << 10;
 constexpr uint64_t kReadAheadShare = 128;
-// The first read ahead of a scan that may turn out to be short.
-constexpr uint64_t kFirstReadAhead = 16 << 10;
-constexpr uint64_t kFirstReadAheadNetwork = 256 << 10;
 constexpr uint64_t kHintsShare = 128;  // of the budget, for hints where keys were found
 // A ring costs some kernel memory; threads beyond so many share what is idle or make one for a call.
 constexpr size_t kIdleQueuesMax = 16;
@@ -111,10 +108,9 @@ class ReadEngine::ProbeDriver {
   // False: too much is in flight, over all threads. With `must` it starts anyway, so that this call gets on.
   bool Start(Fetch* fetch, bool must) {
     const uint64_t bytes = fetch->handle.stored_bytes;
-    const uint64_t before = engine_.in_flight_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-    if (!must && before + bytes > engine_.cache_.budget().limit() / kInFlightShare) {
-      engine_.in_flight_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-      return false;
+    if (!engine_.CountInFlight(bytes)) {
+      if (!must) return false;
+      engine_.in_flight_bytes_.fetch_add(bytes, std::memory_order_relaxed);
     }
     fetch->counted = bytes;
     fetch->charge = engine_.ChargeBuffer(bytes);
@@ -143,7 +139,7 @@ class ReadEngine::ProbeDriver {
                                        : read.Annotate("reading " + PlaceOf(table, handle.offset));
     if (read.ok() && !block.ok() && !fetch->retried) {
       fetch->retried = true;
-      engine_.statistics_.Add(Counter::kReadRetries);
+      engine_.CountRetry(table);
       Submit(fetch);
       return;
     }
@@ -161,7 +157,7 @@ class ReadEngine::ProbeDriver {
     fetches_.erase({fetch->table->number(), fetch->handle.offset});
     for (TableProbe* probe : waiters) {
       probe->Supply(block);
-      if (engine_.RunInMemory(*probe)) {
+      if (probe->Run(engine_) == TableProbe::Step::kDone) {
         engine_.CountProbe(*probe);
       } else {
         Wait(probe);
@@ -264,21 +260,18 @@ void ReadEngine::PeekAll(std::span<TableProbe* const> probes, std::span<BlockRef
   statistics_.Add(Counter::kBlockHits, hits);
 }
 
-// As far as blocks in memory lead; true: to its end. The partitions of an index stand together and are a hundredth of
-// their table: when the first is wanted, one read of all of them is cheaper than one for each soon after.
-bool ReadEngine::RunInMemory(TableProbe& probe) {
-  if (probe.Run(*this) == TableProbe::Step::kDone) return true;
-  const Table& table = *probe.table();
-  if (!probe.wants_index() || !table.TakeIndexUnread()) return false;
+// The partitions of an index stand together and are a hundredth of their table: when the first is wanted, one read of
+// all of them is cheaper than one for each soon after. Not by a batch, whose reads go on beside each other.
+void ReadEngine::PrefetchIndex(const Table& table) {
+  if (!table.TakeIndexUnread()) return;
   if (BlockRef top = Lookup(table, table.index())) Prefetch(table, table.IndexPartitions(std::move(top)));
-  return probe.Run(*this) == TableProbe::Step::kDone;
 }
 
 void ReadEngine::RunProbes(std::span<TableProbe* const> probes) {
   TableProbe* alone = nullptr;  // the first that waits; a driver pays off only when there is a second one
   std::optional<ProbeDriver> driver;
   for (TableProbe* probe : probes) {
-    if (RunInMemory(*probe)) {
+    if (probe->Run(*this) == TableProbe::Step::kDone) {
       CountProbe(*probe);
     } else if (driver) {
       driver->Wait(probe);
@@ -294,8 +287,9 @@ void ReadEngine::RunProbes(std::span<TableProbe* const> probes) {
     driver->Drain();
   } else if (alone != nullptr) {
     do {
+      if (alone->wants_index()) PrefetchIndex(*alone->table());
       alone->Supply(Load(*alone->table(), alone->wanted()));
-    } while (!RunInMemory(*alone));
+    } while (alone->Run(*this) != TableProbe::Step::kDone);
     CountProbe(*alone);
   }
 }
@@ -313,6 +307,13 @@ MemoryCharge ReadEngine::ChargeBuffer(uint64_t bytes) {
   MemoryCharge charge(cache_.budget(), bytes);
   if (cache_.budget().over()) cache_.Shrink();
   return charge;
+}
+
+bool ReadEngine::CountInFlight(uint64_t bytes) {
+  const uint64_t before = in_flight_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  if (before + bytes <= cache_.budget().limit() / kInFlightShare) return true;
+  in_flight_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  return false;
 }
 
 // Before memory is taken for it: a handle is bytes from disk, checksummed, but perhaps of a broken writer.
@@ -340,9 +341,16 @@ Result<BlockRef> ReadEngine::ReadBlock(const Table& table, BlockHandle handle) {
   TARN_TRY(ReadBytes(table, handle.offset, out));
   Result<BlockRef> block = table.DecodeBlock(handle, {out.data(), out.size()});
   if (block.ok()) return block;
-  statistics_.Add(Counter::kReadRetries);
+  CountRetry(table);
   TARN_TRY(ReadBytes(table, handle.offset, out));
   return table.DecodeBlock(handle, {out.data(), out.size()});
+}
+
+// What is damaged may be a copy of the table near by: the second read goes to the table itself.
+void ReadEngine::CountRetry(const Table& table) {
+  statistics_.Add(Counter::kReadRetries);
+  Placement* const placement = backend_.features().placement;
+  if (placement != nullptr) placement->Prefer(TableBlobName(table.number()), Place::kFar);
 }
 
 void ReadEngine::CountProbe(const TableProbe& probe) {
@@ -377,77 +385,6 @@ std::unique_ptr<ReadQueue> ReadEngine::TakeQueue() {
 void ReadEngine::ReturnQueue(std::unique_ptr<ReadQueue> queue) {
   MutexLock lock(mutex_);
   if (idle_queues_.size() < kIdleQueuesMax) idle_queues_.push_back({ThisThread(), std::move(queue)});
-}
-
-BlockRef ScanSource::Lookup(const Table& table, BlockHandle handle) { return engine_.Lookup(table, handle); }
-
-Result<BlockRef> ScanSource::Load(const Table& table, BlockHandle handle) {
-  if (BlockRef block = engine_.Lookup(table, handle); block != nullptr) return block;
-  const bool here = table_ == table.number() && InWindow(handle);
-  if (here) engine_.statistics_.Add(Counter::kBlocksPrefetched);
-  Result<BlockRef> block = here || ReadAhead(table, handle) ? Take(table, handle) : engine_.ReadBlock(table, handle);
-  if (block.ok() && fill_cache_) engine_.cache_.Insert(table.number(), handle.offset, *block);
-  return block;
-}
-
-void ScanSource::Prefetch(const Table& table, std::span<const BlockHandle> handles) {
-  if (handles.empty()) return;
-  if (table_ != table.number()) {
-    DropWindow();
-    window_begin_ = window_end_ = window_size_ = 0;
-    table_ = table.number();
-    coming_begin_ = coming_end_ = 0;
-  }
-  // Hints of one walk follow each other; any other hint starts a new walk.
-  if (handles.front().offset != coming_end_) coming_begin_ = handles.front().offset;
-  coming_end_ = EndOf(handles.back());
-}
-
-bool ScanSource::InWindow(BlockHandle handle) const {
-  return window_ != nullptr && handle.offset >= window_begin_ && EndOf(handle) <= window_end_;
-}
-
-void ScanSource::DropWindow() {
-  window_.reset();
-  charge_ = {};
-}
-
-// Fills the window from `handle` on. False when the walk was not announced, or nothing is gained, or the read
-// failed: then the wanted block is read alone, so that bytes that nobody may ever want are nobody's error.
-bool ScanSource::ReadAhead(const Table& table, BlockHandle handle) {
-  if (table_ != table.number() || handle.offset < coming_begin_ || EndOf(handle) > coming_end_) return false;
-  const uint64_t most = engine_.read_ahead_bytes();
-  const bool network = engine_.backend_.info().latency == LatencyClass::kNetwork;
-  const uint64_t start = network ? kFirstReadAheadNetwork : kFirstReadAhead;
-  // A miss right behind the last window means that it was worth its while; blocks in the cache, or a jump, lie
-  // between otherwise.
-  const bool goes_on = window_size_ != 0 && handle.offset <= window_end_ && EndOf(handle) > window_end_;
-  window_size_ = fill_cache_ ? std::min(most, goes_on ? window_size_ * 2 : start) : most;
-
-  DropWindow();
-  if (!engine_.CheckHandle(table, handle).ok()) return false;
-  window_begin_ = handle.offset;
-  window_end_ = std::min(table.blob().size(), handle.offset + window_size_);
-  if (window_end_ <= EndOf(handle)) return false;
-  const uint64_t bytes = window_end_ - window_begin_;
-  charge_ = engine_.ChargeBuffer(bytes);
-  window_ = std::make_unique_for_overwrite<char[]>(bytes);
-  if (engine_.ReadBytes(table, window_begin_, {window_.get(), bytes}).ok()) return true;
-  DropWindow();
-  return false;
-}
-
-// REQUIRES: InWindow(handle)
-Result<BlockRef> ScanSource::Take(const Table& table, BlockHandle handle) {
-  Result<BlockRef> block =
-      table.DecodeBlock(handle, {window_.get() + (handle.offset - window_begin_), handle.stored_bytes});
-  if (EndOf(handle) == window_end_) DropWindow();
-  if (!block.ok()) {
-    engine_.statistics_.Add(Counter::kReadRetries);
-    return engine_.ReadBlock(table, handle);
-  }
-  engine_.statistics_.Add(Counter::kBlockMisses);
-  return block;
 }
 
 }  // namespace tarn::kernel

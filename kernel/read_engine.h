@@ -32,6 +32,9 @@
 
 namespace tarn::kernel {
 
+class ScanAhead;
+class ScanSource;
+
 class ReadEngine final : public BlockSource {
  public:
   ReadEngine(Backend& backend, BlockCache& cache, Statistics& statistics);  // all outlive it
@@ -49,7 +52,6 @@ class ReadEngine final : public BlockSource {
   // The wanted block of each probe, borrowed, into `blocks`; null where it is not in memory. What is looked at is
   // fetched into the processor's cache for all of them together, so that their waits overlap. REQUIRES: as RunCached.
   void PeekAll(std::span<TableProbe* const> probes, std::span<BlockRef> blocks);
-  bool RunInMemory(TableProbe& probe);
   void CountProbe(const TableProbe& probe);  // of one that came to its end by PeekAll
   // For probes: where point lookups of this store found their keys.
   LookupHints* hints() { return &hints_; }
@@ -58,12 +60,17 @@ class ReadEngine final : public BlockSource {
   void RunProbe(TableProbe& probe);
 
  private:
+  friend class ScanAhead;
   friend class ScanSource;
   class ProbeDriver;
 
   // The largest single read ahead: 1 MiB, less under a small budget.
   uint64_t read_ahead_bytes() const;
   MemoryCharge ChargeBuffer(uint64_t bytes);
+  // Counts them in in_flight_bytes_. False, and does not: too much is in flight.
+  bool CountInFlight(uint64_t bytes);
+  void PrefetchIndex(const Table& table);
+  void CountRetry(const Table& table);  // before a block that did not verify is read again
   Status CheckHandle(const Table& table, BlockHandle handle) const;
   // From the device; no cache on the way. `out` is filled or an error names the place.
   Status ReadBytes(const Table& table, uint64_t offset, std::span<char> out);
@@ -86,35 +93,6 @@ class ReadEngine final : public BlockSource {
   std::atomic<uint64_t> in_flight_bytes_{0};  // of all probe drivers
   Mutex mutex_;
   std::vector<IdleQueue> idle_queues_ GUARDED_BY(mutex_);  // the one idle for longest first
-};
-
-// A BlockSource for one cursor at a time over one table after the other. Prefetch() is how a cursor tells that it
-// walks forward; then the first Load that misses reads on from its block, up to the read-ahead size, and later
-// Loads take their blocks from those bytes. With fill_cache the size starts small and doubles while the walk goes
-// on, so that a short scan stays cheap, and blocks that were used are kept in the cache; without it the size is
-// the largest at once and the cache is left as it is.
-class ScanSource final : public BlockSource {
- public:
-  ScanSource(ReadEngine& engine, bool fill_cache) : engine_(engine), fill_cache_(fill_cache) {}
-
-  BlockRef Lookup(const Table& table, BlockHandle handle) override;
-  Result<BlockRef> Load(const Table& table, BlockHandle handle) override;
-  void Prefetch(const Table& table, std::span<const BlockHandle> handles) override;
-
- private:
-  bool InWindow(BlockHandle handle) const;
-  bool ReadAhead(const Table& table, BlockHandle handle);
-  Result<BlockRef> Take(const Table& table, BlockHandle handle);
-  void DropWindow();
-
-  ReadEngine& engine_;
-  const bool fill_cache_;
-  uint64_t table_ = 0;                          // that all below is about
-  uint64_t coming_begin_ = 0, coming_end_ = 0;  // where in the blob the hinted blocks lie
-  uint64_t window_begin_ = 0, window_end_ = 0;  // of the bytes last read ahead
-  uint64_t window_size_ = 0;                    // asked for by the last read ahead; 0: none yet
-  std::unique_ptr<char[]> window_;              // null when they were used up
-  MemoryCharge charge_;
 };
 
 }  // namespace tarn::kernel

@@ -7,6 +7,7 @@
 #include "format/filter.h"
 #include "format/merging_cursor.h"
 #include "kernel/db_iterator.h"
+#include "kernel/held_snapshot.h"
 #include "kernel/run_cursor.h"
 
 namespace tarn::kernel {
@@ -14,9 +15,17 @@ namespace {
 
 Sequence AsOf(const Snapshot* snapshot, Sequence now) { return snapshot != nullptr ? snapshot->sequence() : now; }
 
+// The view to read a snapshot through, or the current one.
+Store::Pinned PinFor(const Store& store, const Snapshot* snapshot) {
+  if (const auto* held = HeldSnapshot::ViewOf(snapshot)) return {*held, snapshot->sequence()};
+  Store::Pinned now = store.Pin();
+  now.sequence = AsOf(snapshot, now.sequence);
+  return now;
+}
+
 Status TakeAnswer(Store& store, const PointRead& read, std::string* value) {
   store.stats.Add(Counter::kGets);
-  TARN_TRY(read.status());
+  if (!read.status().ok()) return Store::NoAnswer(read.status());
   if (read.answer() != PointRead::Answer::kFound) {
     static const Status kAbsent = Status::NotFound("no such key");  // shared: an answer must not allocate
     return kAbsent;
@@ -199,17 +208,18 @@ void PointRead::Resume() {
 
 Status Get(Store& store, ColumnFamily family, std::string_view key, const Snapshot* snapshot, std::string* value) {
   if (const Reclaimer::Guard guard(store.cache.reclaimer()); guard) {
-    const ReadView& view = *store.Peek();
+    const auto* held = HeldSnapshot::ViewOf(snapshot);
+    const ReadView& view = held != nullptr ? **held : *store.Peek();
     const Sequence sequence = AsOf(snapshot, store.visible());
     const FamilyVersion* version = view.version->Find(family.id);
     Status status;
     if (version != nullptr && TryCached(store, view, *version, key, sequence, value, &status)) return status;
   }
   PointRead& read = ThreadsRead();
-  const Store::Pinned pinned = store.Pin();
+  const Store::Pinned pinned = PinFor(store, snapshot);
   const FamilyVersion* version = pinned.view->version->Find(family.id);
   if (version == nullptr) return store.UnknownFamily(family.id);
-  read.Start(store, *pinned.view, *version, key, AsOf(snapshot, pinned.sequence));
+  read.Start(store, *pinned.view, *version, key, pinned.sequence);
   Drive(store, read);
   Status status = TakeAnswer(store, read, value);
   read.Release();
@@ -219,10 +229,10 @@ Status Get(Store& store, ColumnFamily family, std::string_view key, const Snapsh
 std::vector<Status> MultiGet(Store& store, ColumnFamily family, const std::vector<std::string_view>& keys,
                              const Snapshot* snapshot, std::vector<std::string>* values) {
   values->resize(keys.size());
-  const Store::Pinned pinned = store.Pin();
+  const Store::Pinned pinned = PinFor(store, snapshot);
   const FamilyVersion* version = pinned.view->version->Find(family.id);
   if (version == nullptr) return std::vector<Status>(keys.size(), store.UnknownFamily(family.id));
-  const Sequence sequence = AsOf(snapshot, pinned.sequence);
+  const Sequence sequence = pinned.sequence;
   std::vector<Status> statuses(keys.size());
   std::vector<size_t> waiting;  // keys that need the device
   for (size_t first = 0; first < keys.size(); first += kLanes) {
@@ -276,7 +286,7 @@ Result<bool> ChangedSince(Store& store, uint32_t family, std::string_view key, S
 }
 
 std::unique_ptr<Iterator> NewIterator(Store& store, ColumnFamily family, const ReadOptions& options) {
-  const Store::Pinned pinned = store.Pin();
+  const Store::Pinned pinned = PinFor(store, options.snapshot);
   const FamilyVersion* version = pinned.view->version->Find(family.id);
   if (version == nullptr) return NewErrorIterator(store.UnknownFamily(family.id));
   // What the cursors read, kept alive together.
@@ -301,17 +311,20 @@ std::unique_ptr<Iterator> NewIterator(Store& store, ColumnFamily family, const R
     for (const auto& handle : run->tables) {
       if (handle->meta().range_deletions == 0) continue;
       Result<const Table*> table = handle->Get();
-      if (!table.ok()) return NewErrorIterator(table.status());
+      if (!table.ok()) return NewErrorIterator(store.ExplainRead(table.status(), pinned.view->manifest));
       spec.tombstones.push_back(&(*table)->range_tombstones());
     }
   }
   spec.merged = NewMergingCursor(std::move(inputs));
-  spec.snapshot = AsOf(options.snapshot, pinned.sequence);
+  spec.snapshot = pinned.sequence;
+  spec.store = &store;
+  spec.view = pinned.view->manifest;
   spec.lower_bound = options.lower_bound;
   spec.upper_bound = options.upper_bound;
   spec.prefix = options.prefix;
   spec.pin = std::move(pin);
-  spec.dead_ranges = &store.dead_ranges;
+  // They hold because the writer takes out what it puts; a follower's writer is elsewhere.
+  if (!store.settings.read_only) spec.dead_ranges = &store.dead_ranges;
   spec.family = family.id;
   return std::make_unique<Iterator>(std::make_unique<Iterator::Impl>(std::move(spec)));
 }

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "kernel/read_engine.h"
+#include "kernel/scan_source.h"
 #include "kernel/version.h"
 
 namespace tarn::kernel {

@@ -1,9 +1,11 @@
 #include "kernel/store.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <unordered_set>
 
 #include "base/assert.h"
+#include "base/delete_all.h"
 #include "kernel/constants.h"
 #include "tarn/db.h"
 
@@ -23,6 +25,7 @@ Store::Store(const Settings& s, Components components)
       parts(std::move(components)),
       budget(s.memory_bytes),
       cache(&budget),
+      placer(settings, parts.backend->features().placement),
       reader(std::make_unique<ReadEngine>(*parts.backend, cache, stats)),
       manifest_(*parts.backend) {}
 
@@ -109,8 +112,22 @@ Status Store::InstallManifest(std::shared_ptr<MemSet> mem) {
   ReplaceView([&](const ReadView*, ReadView* next) {
     next->version = std::move(version);
     next->mems.push_back(std::move(mem));
+    next->manifest = manifest_number();
   });
   return {};
+}
+
+void Store::MoveTo(const ManifestState& state, std::shared_ptr<const Version> version, std::shared_ptr<MemSet> mem,
+                   Sequence last) {
+  MutexLock lock(manifest_mutex_);
+  manifest_.Show(state);
+  manifest_number_.store(state.last().number, std::memory_order_release);
+  ReplaceView([&](const ReadView*, ReadView* next) {
+    next->version = std::move(version);
+    next->mems.push_back(std::move(mem));
+    next->manifest = state.last().number;
+    Show(last);  // before the view can be seen: its merges dropped what only earlier sequences see
+  });
 }
 
 ManifestRecord Store::FullRecord(std::shared_ptr<const ReadView>* pinned) {
@@ -135,14 +152,22 @@ Sequence Store::RegisterSnapshot() {
   return sequence;
 }
 
-Result<Sequence> Store::RegisterNamedSnapshot(std::string_view name) {
+Store::Pinned Store::RegisterPinned() {
+  Pinned now = Pin();
+  MutexLock lock(snapshots_mutex_);
+  snapshots_.insert(now.sequence);
+  return now;
+}
+
+Result<Store::Pinned> Store::RegisterNamedSnapshot(std::string_view name) {
   MutexLock manifest_lock(manifest_mutex_);
   const auto& named = manifest_.state().snapshots();
   const auto it = named.find(std::string(name));
   if (it == named.end()) return Status::NotFound("no snapshot \"" + std::string(name) + "\"");
+  Pinned moment = {Pin().view, it->second.sequence};  // the manifest's lock keeps the view that belongs to it
   MutexLock lock(snapshots_mutex_);
-  snapshots_.insert(it->second.sequence);
-  return it->second.sequence;
+  snapshots_.insert(moment.sequence);
+  return moment;
 }
 
 void Store::ReleaseSnapshot(Sequence sequence) {
@@ -174,6 +199,14 @@ size_t Store::snapshot_count() {
   return snapshots_.size();
 }
 
+Status Store::MovedOn(const Status& said) {
+  return {
+      Code::kUnavailable,
+      "the store's writer moved on and deleted what is read here; open the iterator or take the snapshot again (" +
+          std::string(said.message()) + ")",
+      ESTALE};
+}
+
 Status Store::error() const {
   if (!failed()) return {};
   MutexLock lock(error_mutex_);
@@ -202,12 +235,15 @@ uint64_t Store::memtable_bytes() const {
 
 void Store::SweepGraveyard() {
   if (graveyard->empty()) return;
-  for (uint64_t number : graveyard->Exhume()) {
+  const std::vector<uint64_t> numbers = graveyard->Exhume();
+  std::vector<std::string> names;
+  for (const uint64_t number : numbers) {
     cache.EraseTable(number);
-    const Status deleted = parts.backend->Delete(TableBlobName(number));
-    // A blob that could not be deleted is an orphan that the next open removes.
-    if (!deleted.ok() && deleted.code() != Code::kNotFound) continue;
+    names.push_back(TableBlobName(number));
   }
+  if (DeleteAll(*parts.backend, names).ok()) return;
+  // Tried again with the next ones; what is still there when the store is closed is an orphan for the next opening.
+  for (const uint64_t number : numbers) graveyard->Bury(number);
 }
 
 Status Store::UnknownFamily(uint32_t family) const {

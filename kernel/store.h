@@ -6,6 +6,7 @@
 //      in the pinned view. (A memtable is in the view before the first change in it becomes visible.) Or it peeks at
 //      them, the view first: it sees the commits up to that sequence as far as the view's newest memtable goes.
 //   2. Views only move forward: a table or memtable leaves the view only in the step that brings what replaces it.
+//      On a follower that is another writer's replacement: there a view is never seen with a sequence before its own.
 //   3. After Fail() every change is refused with that first error; reads go on.
 //
 // Threads: any. Lock order (docs/architecture.md): manifest_mutex_ before view_mutex_; snapshots_mutex_ last.
@@ -25,6 +26,7 @@
 #include "kernel/manifest.h"
 #include "kernel/mem_set.h"
 #include "kernel/memory_budget.h"
+#include "kernel/placement.h"
 #include "kernel/read_engine.h"
 #include "kernel/statistics.h"
 #include "kernel/version.h"
@@ -37,6 +39,7 @@ namespace tarn::kernel {
 struct ReadView {
   std::vector<std::shared_ptr<MemSet>> mems;  // newest first; the first one takes the writes
   std::shared_ptr<const Version> version;
+  uint64_t manifest = 0;  // the record that the version is of; on a follower only
 };
 
 class Store {
@@ -69,6 +72,9 @@ class Store {
   // For opening: the manifest before anyone else can use it.
   Manifest& manifest_for_open() NO_THREAD_SAFETY_ANALYSIS { return manifest_; }
   Status InstallManifest(std::shared_ptr<MemSet> mem) EXCLUDES(manifest_mutex_, view_mutex_);
+  // For a follower: the manifest, the tables, the memtables and the last sequence of a later moment, all at once.
+  void MoveTo(const ManifestState& state, std::shared_ptr<const Version> version, std::shared_ptr<MemSet> mem,
+              Sequence last) EXCLUDES(manifest_mutex_, view_mutex_);
   // A full record of the current version, and a pin on it.
   ManifestRecord FullRecord(std::shared_ptr<const ReadView>* pinned) EXCLUDES(manifest_mutex_, view_mutex_);
 
@@ -77,14 +83,30 @@ class Store {
 
   // Snapshots of this process. The sequence is visible and kept until released.
   Sequence RegisterSnapshot() EXCLUDES(snapshots_mutex_);
+  // The same, with the view of that moment: for one that later views may not see any more (held_snapshot.h).
+  Pinned RegisterPinned() EXCLUDES(view_mutex_, snapshots_mutex_);
   // The same for the sequence of a named snapshot, which may be dropped afterwards. NotFound.
-  Result<Sequence> RegisterNamedSnapshot(std::string_view name) EXCLUDES(manifest_mutex_, snapshots_mutex_);
+  Result<Pinned> RegisterNamedSnapshot(std::string_view name)
+      EXCLUDES(manifest_mutex_, view_mutex_, snapshots_mutex_);
   void ReleaseSnapshot(Sequence sequence) EXCLUDES(snapshots_mutex_);
   // Every sequence that merges must keep the view of: these, and the named ones. One moment of both: a snapshot
   // that passes from one to the other meanwhile is not missed.
   std::vector<Sequence> Retained() EXCLUDES(manifest_mutex_, snapshots_mutex_);
   std::vector<NamedSnapshot> NamedSnapshots() EXCLUDES(manifest_mutex_);
   size_t snapshot_count() EXCLUDES(snapshots_mutex_);
+
+  // A blob that is gone, as over a network one may be that was open, is no answer about a key: Corruption.
+  static Status NoAnswer(const Status& failed) {
+    return failed.code() == Code::kNotFound ? Status::Corruption(std::string(failed.message())) : failed;
+  }
+  // What a reader is told of a failed read; Unavailable, with ESTALE, where a follower's writer deleted what was
+  // read. `view` is the record of the view that was read (ReadView::manifest).
+  Status ExplainRead(const Status& failed, uint64_t view) const {
+    const Status said = NoAnswer(failed);
+    return said.code() == Code::kCorruption && writer_moved_on && writer_moved_on(view) ? MovedOn(said) : said;
+  }
+  static Status MovedOn(const Status& said);
+  std::function<bool(uint64_t view)> writer_moved_on;  // of a follower; set before anybody reads
 
   Status error() const EXCLUDES(error_mutex_);
   bool failed() const { return failed_.load(std::memory_order_acquire); }
@@ -113,6 +135,7 @@ class Store {
   BlockCache cache;
   Statistics stats;
   DeadRanges dead_ranges{stats};
+  Placer placer;
   const std::shared_ptr<Graveyard> graveyard = std::make_shared<Graveyard>();
   std::unique_ptr<ReadEngine> reader;
 

@@ -7,6 +7,13 @@
 #include "kernel/constants.h"
 
 namespace tarn::kernel {
+namespace {
+
+// kNone commits that an object log is still to get: an object of 8 MiB is as good as a larger one. A quarter of a
+// memtable, because what is more than that is soon to be a table.
+constexpr uint64_t kMaxGatheredBytes = 8 << 20, kGatheredShare = 4;
+
+}  // namespace
 
 struct WritePath::Writer {
   const WriteBatch* batch = nullptr;  // null: exclusive work
@@ -20,7 +27,9 @@ struct WritePath::Writer {
 WritePath::WritePath(Store& store, std::unique_ptr<WalWriter> wal, Hooks hooks)
     : store_(store),
       hooks_(std::move(hooks)),
-      most_commits_(store.parts.backend->features().append == nullptr ? kCommitsPerSegment : UINT32_MAX),
+      objects_(store.parts.backend->features().append == nullptr),
+      most_commits_(objects_ ? kCommitsPerSegment : UINT32_MAX),
+      most_gathered_(std::min(kMaxGatheredBytes, store.memtable_bytes() / kGatheredShare)),
       wal_(std::move(wal)) {}
 
 Status WritePath::Write(const WriteBatch& batch, Durability durability, const std::function<Status()>& validate) {
@@ -82,21 +91,24 @@ Status WritePath::Lead(const std::vector<Writer*>& group) {
 
 Status WritePath::CommitGroup(const std::vector<Writer*>& group) {
   uint64_t bytes = 0, count = 0;
+  Durability durability = Durability::kNone;
   for (const Writer* writer : group) {
     bytes += writer->batch->bytes().size();
     count += writer->batch->count();
+    durability = std::max(durability, writer->durability);
   }
   if (const uint64_t sleep = pacer_.Pay(bytes); sleep > 0) {
     store_.parts.clock->SleepNanos(sleep);
     store_.stats.Add(Counter::kWriteDelayNanos, sleep);
   }
   if (mem_ == nullptr) mem_ = store_.Pin().view->mems.front();
+  if (durability > Durability::kNone) TARN_TRY(FlushUnlogged());
   if (mem_->memory_bytes() >= store_.memtable_bytes() || commits_ >= most_commits_) {
     TARN_TRY(hooks_.wait_for_room());
     TARN_TRY(SwitchMemSet());
   }
   const Sequence first = store_.visible() + 1;
-  TARN_TRY(AppendToLog(first, count, group));
+  TARN_TRY(AppendToLog(first, count, durability, group));
   if (count > 0) {
     AddToMemtables(first, first + count - 1, group);
     mem_->set_last_sequence(first + count - 1);
@@ -104,36 +116,74 @@ Status WritePath::CommitGroup(const std::vector<Writer*>& group) {
     store_.cache.Shrink();
     store_.Show(first + count - 1);
   }
-  ++commits_;
+  commits_ += durability > Durability::kNone ? 1 : 0;
   store_.stats.Add(Counter::kWrites, group.size());
   store_.stats.Add(Counter::kWriteGroups);
   store_.stats.Add(Counter::kWrittenBytes, bytes);
   return {};
 }
 
-Status WritePath::AppendToLog(Sequence first, uint64_t count, const std::vector<Writer*>& group) {
+Status WritePath::AppendToLog(Sequence first, uint64_t count, Durability durability,
+                              const std::vector<Writer*>& group) {
   payload_.clear();
   AppendPayloadHeader(&payload_, first, store_.manifest_number(), count);
-  Durability durability = Durability::kNone;
-  for (const Writer* writer : group) {
-    payload_.append(writer->batch->bytes());
-    durability = std::max(durability, writer->durability);
-  }
+  for (const Writer* writer : group) payload_.append(writer->batch->bytes());
   MutexLock lock(wal_mutex_);
   if (count == 0 && durability == Durability::kNone) return {};
+  if (durability == Durability::kNone && objects_) {
+    Gather();
+    return {};
+  }
+  TARN_TRY(LogGathered());
   // An empty batch is logged too: it asks for the durability of what came before it.
   const Status logged = wal_->Append(payload_, durability);
   const uint64_t bytes = payload_.size();
   if (payload_.capacity() > 4 * kMaxGroupBytes) payload_ = std::string();  // do not keep one huge batch's memory
-  if (!logged.ok()) {
-    store_.Fail(logged);
-    return store_.error();
-  }
+  TARN_TRY(LogFailed(logged));
   store_.stats.Add(Counter::kWalBytes, bytes);
   if (durability == Durability::kPower) {
     store_.stats.Add(Counter::kWalSyncs);
     store_.RaiseDurable(first + count - 1);
   }
+  return {};
+}
+
+Status WritePath::LogFailed(const Status& status) {
+  if (status.ok()) return {};
+  store_.Fail(status);
+  return store_.error();
+}
+
+// payload_ is not logged now.
+void WritePath::Gather() {
+  if (unlogged_) return;
+  gathered_bytes_ += payload_.size();
+  unlogged_ = gathered_bytes_ > most_gathered_;
+  if (!unlogged_) return gathered_.push_back(payload_);
+  gathered_.clear();
+  gathered_bytes_ = 0;
+}
+
+Status WritePath::LogGathered() {
+  for (const std::string& payload : gathered_) {
+    TARN_TRY(LogFailed(wal_->Append(payload, Durability::kNone)));
+    store_.stats.Add(Counter::kWalBytes, payload.size());
+  }
+  gathered_.clear();
+  gathered_bytes_ = 0;
+  return {};
+}
+
+Status WritePath::FlushUnlogged() {
+  {
+    MutexLock lock(wal_mutex_);
+    if (!unlogged_) return {};
+  }
+  TARN_TRY(SwitchMemSet());
+  TARN_TRY(hooks_.wait_for_flushes());
+  MutexLock lock(wal_mutex_);
+  unlogged_ = false;
+  store_.RaiseDurable(store_.visible());
   return {};
 }
 
@@ -166,13 +216,11 @@ Status WritePath::SwitchMemSet() {
   uint64_t segment = 0;
   {
     MutexLock lock(wal_mutex_);
+    TARN_TRY(LogGathered());
     Result<uint64_t> rotated = wal_->Rotate();
-    if (!rotated.ok()) {
-      store_.Fail(rotated.status());
-      return store_.error();
-    }
+    TARN_TRY(LogFailed(rotated.status()));
     segment = *rotated;
-    store_.RaiseDurable(full->last_sequence());
+    if (!unlogged_) store_.RaiseDurable(full->last_sequence());
   }
   Push(NewMemSet(segment));
   hooks_.memtable_switched();
@@ -194,16 +242,18 @@ void WritePath::Push(std::shared_ptr<MemSet> fresh) {
 
 Status WritePath::SyncWal() {
   const Sequence appended = store_.visible();
-  MutexLock lock(wal_mutex_);
-  TARN_TRY(store_.error());
-  const Status synced = wal_->Sync();
-  if (!synced.ok()) {
-    store_.Fail(synced);
-    return store_.error();
+  {
+    MutexLock lock(wal_mutex_);
+    TARN_TRY(store_.error());
+    if (!unlogged_) {
+      TARN_TRY(LogGathered());
+      TARN_TRY(LogFailed(wal_->Sync()));
+      store_.stats.Add(Counter::kWalSyncs);
+      store_.RaiseDurable(appended);
+      return {};
+    }
   }
-  store_.stats.Add(Counter::kWalSyncs);
-  store_.RaiseDurable(appended);
-  return {};
+  return Exclusive([this] { return FlushUnlogged(); });
 }
 
 Status WritePath::ReleaseWal(uint64_t first_needed) {
@@ -217,6 +267,8 @@ Status WritePath::ReleaseWal(uint64_t first_needed) {
 
 Status WritePath::Close() {
   MutexLock lock(wal_mutex_);
+  if (unlogged_) return Status::Busy("the store was closed while somebody wrote: what came last is not kept");
+  TARN_TRY(LogGathered());
   TARN_TRY(wal_->Close());
   store_.RaiseDurable(store_.visible());
   return {};

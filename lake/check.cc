@@ -23,6 +23,7 @@ Result<CheckReport> LakeImpl::Check(bool deep, const std::function<void(uint64_t
   {
     MutexLock lock(mutex_);
     moment = db_->GetSnapshot();
+    if (!counted_) TARN_TRY(CountInodes());
     counters = {inodes_, logical_bytes_};
   }
   return Checker(rows_.At(moment.get()), counters, deep, progress).Run();

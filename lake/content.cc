@@ -250,6 +250,7 @@ Result<lake::Usage> HeadView::GetUsage() {
   lake::Usage usage;
   {
     MutexLock lock(lake_->mutex_);
+    if (!lake_->counted_) TARN_TRY(lake_->CountInodes());
     usage.inodes = lake_->inodes_;
     usage.logical_bytes = lake_->logical_bytes_;
   }

@@ -51,7 +51,7 @@ Result<SnapshotInfo> LakeImpl::CreateSnapshot(std::string_view name) {
   TARN_TRY(FlushAll());
   MutexLock lock(mutex_);
   // Its views take their counters from the superblock.
-  TARN_TRY(WriteSuperblock(false, Durability::kProcess));
+  TARN_TRY(WriteSuperblock(false, durability_));
   const auto made = db_->CreateNamedSnapshot(name);
   if (!made.ok() && made.status().code() == Code::kBusy) {
     return Status(Code::kBusy, "snapshot '" + Printable(name) + "' exists already; drop it or take another name",
@@ -75,11 +75,21 @@ std::vector<SnapshotInfo> LakeImpl::ListSnapshots() {
   return list;
 }
 
-Result<std::unique_ptr<View>> LakeImpl::At(std::string_view snapshot) {
-  auto found = db_->OpenNamedSnapshot(snapshot);
-  if (!found.ok() && found.status().code() == Code::kNotFound) return NoSnapshot(snapshot);
+Result<std::shared_ptr<View>> LakeImpl::OpenSnapshot(const std::string& name) {
+  auto found = db_->OpenNamedSnapshot(name);
+  if (!found.ok() && found.status().code() == Code::kNotFound) return NoSnapshot(name);
   TARN_TRY(found.status());
-  return std::unique_ptr<View>(std::make_unique<StoreView>(rows_, std::move(*found), space_));
+  return std::shared_ptr<View>(std::make_shared<StoreView>(rows_, std::move(*found), space_));
+}
+
+Result<std::unique_ptr<View>> LakeImpl::At(std::string_view snapshot) {
+  const std::string name(snapshot);
+  TARN_ASSIGN(std::shared_ptr<View> view, OpenSnapshot(name));
+  return std::unique_ptr<View>(
+      std::make_unique<ReaderView>(std::move(view), [this, name]() -> Result<std::shared_ptr<View>> {
+        TARN_TRY(CatchUp());
+        return OpenSnapshot(name);
+      }));
 }
 
 }  // namespace tarn::lake

@@ -62,11 +62,16 @@ LakeImpl::LakeImpl(std::unique_ptr<DB> db, const Families& families, Components 
                    const LakeOptions& options)
     : components_(std::move(components)),
       dirty_limit_(options.dirty_bytes),
+      durability_(options.durability),
       read_only_(options.settings.read_only),
       db_(std::move(db)),
       rows_(db_.get(), families),
       space_(components_.backend->features().space),
-      head_(this, rows_, space_) {}
+      head_(this, rows_, space_),
+      reader_(std::shared_ptr<View>(&head_, [](View*) {}), [this]() -> Result<std::shared_ptr<View>> {
+        TARN_TRY(CatchUp());
+        return std::shared_ptr<View>(&head_, [](View*) {});
+      }) {}
 
 LakeImpl::~LakeImpl() {
   // Whoever wants to know calls Close() first; a lake whose opening failed has nothing to seal.
@@ -98,9 +103,7 @@ Status LakeImpl::Recover() {
     }
     TARN_TRY(superblock.status());
     next_inode_ = leased_until_ = superblock->next_inode;
-    inodes_ = superblock->inodes;
-    logical_bytes_ = superblock->logical_bytes;
-    if (!superblock->clean) TARN_TRY(CountInodes());
+    TARN_TRY(ReadCounters(*superblock));
     const auto log = rows_.Walk(rows_.families().meta, std::string(1, kLogRow));
     log->SeekToLast();
     TARN_TRY(log->status());
@@ -110,13 +113,31 @@ Status LakeImpl::Recover() {
       next_log_id_ = last.id + 1;
     }
     if (read_only_) return Status::Ok();
-    TARN_TRY(WriteSuperblock(false, Durability::kProcess));
+    TARN_TRY(WriteSuperblock(false, durability_));
     closed_ = false;
     TARN_TRY(MarkLeftovers());
   }
   const Status drained = DrainTrash();
   // Damaged rows in the trash are no reason to keep the rest from its owner: they stay, and a check names them.
   return drained.code() == Code::kCorruption ? Status::Ok() : drained;
+}
+
+// Those of a lake that is in use, or was not closed, are to be counted anew, which takes a walk over all inodes.
+Status LakeImpl::ReadCounters(const Superblock& superblock) {
+  inodes_ = superblock.inodes;
+  logical_bytes_ = superblock.logical_bytes;
+  counted_ = superblock.clean;
+  return counted_ || read_only_ ? Status::Ok() : CountInodes();
+}
+
+Status LakeImpl::CatchUp() {
+  if (!read_only_) return Status::Ok();
+  const uint64_t before = db_->GetSnapshot()->sequence();
+  TARN_TRY(db_->CatchUp());
+  if (db_->GetSnapshot()->sequence() == before) return Status::Ok();
+  MutexLock lock(mutex_);
+  counted_ = false;
+  return Status::Ok();
 }
 
 Status LakeImpl::CountInodes() {
@@ -128,6 +149,7 @@ Status LakeImpl::CountInodes() {
     // A row that does not decode must not keep the lake shut: whoever touches it gets the error, a check names it.
     if (Decode(walk->key(), walk->value(), &inode).ok() && inode.is_regular()) logical_bytes_ += inode.size;
   }
+  counted_ = walk->status().ok();
   return walk->status();
 }
 
@@ -212,7 +234,7 @@ Result<Ino> LakeImpl::NextInode() {
   if (next_inode_ == leased_until_) {
     // Written ahead of its use by itself, so that an operation that fails later cannot take it back.
     leased_until_ += kInodeLease;
-    const Status leased = WriteSuperblock(false, Durability::kProcess);
+    const Status leased = WriteSuperblock(false, durability_);
     if (!leased.ok()) {
       leased_until_ -= kInodeLease;
       return leased;

@@ -110,6 +110,9 @@ class View {
 struct LakeOptions {
   Settings settings;  // of the store below
   uint64_t dirty_bytes = 32ull << 20;
+  // Of an operation that returned. kNone: in order, but not before a Sync, SyncAll, Publish, AppendLog or Close; for
+  // stores on which a commit is a request.
+  Durability durability = Durability::kProcess;
 };
 
 enum class RenameMode : uint8_t { kReplace, kNoReplace, kExchange };
@@ -133,6 +136,8 @@ class Lake {
   static Result<std::unique_ptr<Lake>> Open(Components components, const LakeOptions& options);
   virtual ~Lake() = default;
   virtual Status Close() = 0;  // flushes everything to power-safe
+  // Of a lake that was opened read-only: moves Head() on to what its writer has made durable (DB::CatchUp).
+  virtual Status CatchUp() = 0;
 
   // Reading.
   virtual View& Head() = 0;

@@ -22,6 +22,7 @@
 #include "lake/edit.h"
 #include "lake/lake.h"
 #include "lake/node_table.h"
+#include "lake/reader_view.h"
 #include "lake/rows.h"
 #include "lake/view.h"
 
@@ -54,7 +55,11 @@ class LakeImpl final : public Lake {
   Status Recover();
 
   Status Close() override;
-  View& Head() override { return head_; }
+  Status CatchUp() override;
+  View& Head() override {
+    if (read_only_) return reader_;
+    return head_;
+  }
   Result<std::unique_ptr<View>> At(std::string_view snapshot) override;
   Result<Attr> Create(Ino parent, std::string_view name, uint32_t mode, uint64_t rdev, Owner owner) override;
   Result<Attr> MakeDir(Ino parent, std::string_view name, uint32_t mode, Owner owner) override;
@@ -94,9 +99,11 @@ class LakeImpl final : public Lake {
   Status Writable() const;  // EROFS
 
   // lake.cc
-  Status Commit(Edit* edit, Durability durability = Durability::kProcess) REQUIRES(mutex_);
+  Status Commit(Edit* edit) REQUIRES(mutex_) { return Commit(edit, durability_); }
+  Status Commit(Edit* edit, Durability durability) REQUIRES(mutex_);
   Status WriteSuperblock(bool clean, Durability durability) REQUIRES(mutex_);
   Result<Ino> NextInode() REQUIRES(mutex_);
+  Status ReadCounters(const Superblock& superblock) REQUIRES(mutex_);
   Status CountInodes() REQUIRES(mutex_);
   Status MarkLeftovers() REQUIRES(mutex_);
   void NotifyEntry(Ino dir, std::string_view name) { Notify({Change::What::kEntry, dir, std::string(name)}); }
@@ -154,16 +161,19 @@ class LakeImpl final : public Lake {
   Status DrainTrash() EXCLUDES(mutex_);
 
   // history.cc
+  Result<std::shared_ptr<View>> OpenSnapshot(const std::string& name);
   LogRecord AddLog(Edit* edit, const LogRecord& record) REQUIRES(mutex_);
 
   Components components_;
   const uint64_t dirty_limit_;
+  const Durability durability_;
   const bool read_only_;
   const std::unique_ptr<DB> db_;
   const Rows rows_;
   SpaceSource* const space_;
   NodeTable nodes_;
   HeadView head_;
+  ReaderView reader_;  // of head_
 
   Mutex mutex_;  // every commit; see the top for the order
   uint64_t next_inode_ GUARDED_BY(mutex_) = 0;
@@ -171,6 +181,7 @@ class LakeImpl final : public Lake {
   uint64_t next_log_id_ GUARDED_BY(mutex_) = 1;
   uint64_t inodes_ GUARDED_BY(mutex_) = 0;
   uint64_t logical_bytes_ GUARDED_BY(mutex_) = 0;
+  bool counted_ GUARDED_BY(mutex_) = true;  // the two above are of now; a reader counts when it is asked
   std::set<Ino> trash_ GUARDED_BY(mutex_);  // of the trash rows, those not given up on after an error
   bool closed_ GUARDED_BY(mutex_) = false;
 

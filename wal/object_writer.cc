@@ -7,8 +7,8 @@
 //   4. A number on which somebody may still count stays taken. Behind a writer who did not close his log the next one
 //      begins with a fence, an object that is never released: the old one may wake up years later, and would find
 //      his number free again.
-//   5. An object without records, or with a fence, begins what the contract calls a segment: segment() is its number, and Release and
-//      replay go by it. Those behind it, up to the next such one, belong to it.
+//   5. An object without records, or with a fence, begins what the contract calls a segment: segment() is its number,
+//      and Release and replay go by it. Those behind it, up to the next such one, belong to it.
 #include "wal/object_writer.h"
 
 #include <algorithm>

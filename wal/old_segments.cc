@@ -1,8 +1,8 @@
 #include "wal/old_segments.h"
 
-#include <optional>
 #include <string>
 
+#include "base/delete_all.h"
 #include "wal/record.h"
 
 namespace tarn::wal {
@@ -34,26 +34,25 @@ void OldSegments::Refuse(const Status& why) {
 }
 
 Status OldSegments::Release(Backend& backend, uint64_t first_needed) {
-  for (std::optional<ListedSegment> deleted;;) {
-    std::optional<ListedSegment> oldest;
-    {
-      MutexLock lock(mutex_);
-      TARN_TRY(refused_);
-      if (first_needed > current_) {
-        return Status::Invalid("wal: segment " + std::to_string(current_) +
-                               " is being written and cannot be released; rotate first");
-      }
-      if (deleted.has_value() && !segments_.empty() && segments_.front().number == deleted->number) {
-        bytes_ -= deleted->bytes;
-        segments_.pop_front();
-      }
-      if (!segments_.empty() && segments_.front().number < first_needed) oldest = segments_.front();
+  std::vector<std::string> names;
+  {
+    MutexLock lock(mutex_);
+    TARN_TRY(refused_);
+    if (first_needed > current_) {
+      return Status::Invalid("wal: segment " + std::to_string(current_) +
+                             " is being written and cannot be released; rotate first");
     }
-    if (!oldest.has_value()) return Status::Ok();
-    const Status gone = backend.Delete(SegmentName(oldest->number));
-    if (!gone.ok() && gone.code() != Code::kNotFound) return gone;
-    deleted = oldest;
+    for (const ListedSegment& segment : segments_) {
+      if (segment.number < first_needed) names.push_back(SegmentName(segment.number));
+    }
   }
+  TARN_TRY(DeleteAll(backend, names));
+  MutexLock lock(mutex_);
+  while (!segments_.empty() && segments_.front().number < first_needed) {
+    bytes_ -= segments_.front().bytes;
+    segments_.pop_front();
+  }
+  return Status::Ok();
 }
 
 }  // namespace tarn::wal

@@ -18,8 +18,8 @@ class OldSegments {
  public:
   explicit OldSegments(const std::vector<ListedSegment>& listed);
 
-  // The newest of them. One that is as large as a fence (wal/object_writer, invariant 4) is left where it is for ever;
-  // so is the object of a lone payload of 8 bytes, which does no harm and does not come from the kernel.
+  // The newest of them. One that is as large as a fence (wal/object_writer, invariant 4) is left where it is for
+  // ever; so is the object of a lone payload of 8 bytes, which does no harm and does not come from the kernel.
   void Add(const ListedSegment& segment) EXCLUDES(mutex_);
   uint64_t bytes() EXCLUDES(mutex_);
   // The segment that is being written, or begins what is: it cannot be released.
@@ -27,8 +27,9 @@ class OldSegments {
   // From now on Release answers so.
   void Refuse(const Status& why) EXCLUDES(mutex_);
 
-  // WalWriter::Release. Oldest first, so that what a crash in between leaves behind is still one log without a gap. A
-  // failed delete says nothing about the log's bytes: the writer goes on, and the next Release tries again.
+  // WalWriter::Release. Oldest first where they are deleted one by one; a bulk delete that fails, or that a crash
+  // ends, may leave any of them behind. Both are fine, because whoever reads the log begins at a segment above them
+  // all. A failed delete says nothing about the log's bytes: the writer goes on, and the next Release tries again.
   Status Release(Backend& backend, uint64_t first_needed) EXCLUDES(mutex_);
 
  private:

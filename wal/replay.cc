@@ -4,7 +4,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "base/blobs_ahead.h"
 #include "base/next_step.h"
 #include "wal/record.h"
 #include "wal/segment_reader.h"
@@ -31,40 +33,83 @@ struct SegmentEnd {
 
 class Replayer {
  public:
-  Replayer(Backend& backend, std::string_view store_id, uint64_t first_segment, const WalStrategy::Visitor& visit)
+  Replayer(Backend& backend, std::string_view store_id, uint64_t first_segment, const WalStrategy::Visitor& visit,
+           const WalPlace& place)
       : backend_(backend),
         store_id_(store_id),
         first_segment_(first_segment),
-        objects_only_(backend.features().append == nullptr),
-        visit_(visit) {}
+        objects_only_(backend.features().append == nullptr && backend.features().locks == nullptr),
+        visit_(visit),
+        from_(place) {}
 
   Result<WalReplayEnd> Run() {
-    TARN_ASSIGN(const std::vector<ListedSegment> segments, ListSegments(backend_));
+    TARN_ASSIGN(const std::vector<ListedSegment> segments, ListSegments(backend_, from_.segment));
+    std::vector<std::string> names;
+    for (const ListedSegment& listed : segments) {
+      if (listed.number >= first_segment_) names.push_back(SegmentName(listed.number));
+    }
+    blobs_ = std::make_unique<BlobsAhead>(backend_, std::move(names));
     std::optional<SegmentEnd> last;
+    if (from_.segment != 0) {
+      TARN_ASSIGN(last, TakeUp());
+    }
     for (const ListedSegment& listed : segments) {
       if (listed.number < first_segment_) continue;
       if (last.has_value() && last->sealed && listed.number != last->segment + 1) break;  // missing, see below
       TARN_ASSIGN(last, ReplaySegment(listed.number, last));
+      Note(*last);
     }
     // What a sealed segment goes on in was there before the seal. A live writer may have begun it after the list
     // was made; else it is lost.
     while (last.has_value() && last->sealed) {
       TARN_ASSIGN(last, ReplaySegment(last->segment + 1, last));
+      Note(*last);
     }
-    const uint64_t after_last = segments.empty() ? 1 : segments.back().number + 1;
+    const uint64_t after_last = segments.empty() ? from_.segment + 1 : segments.back().number + 1;
     end_.next_segment = std::max({first_segment_, after_last, last.has_value() ? last->segment + 1 : 0});
     end_.torn_tail = last.has_value() && last->torn;
     return end_;
   }
 
  private:
+  // A segment without a header has no place yet: it is read anew from the one before.
+  void Note(const SegmentEnd& end) {
+    if (end.offset == 0) return;
+    end_.place = {end.segment, begun_, end.offset, end.chain, end.sealed, end.complete, end.object};
+  }
+
+  // Goes on where an earlier replay ended, in a file that may have grown.
+  Result<SegmentEnd> TakeUp() {
+    begun_ = from_.begun;
+    end_.first_segment = first_segment_;
+    SegmentEnd end = {from_.segment, from_.offset, from_.chain, from_.sealed, false, from_.complete, from_.object};
+    if (!from_.complete) {
+      const Result<std::unique_ptr<BlobReader>> blob = backend_.Open(SegmentName(from_.segment));
+      if (blob.status().code() == Code::kNotFound) return Deleted(from_.segment);
+      TARN_TRY(blob.status());
+      if ((*blob)->size() < from_.offset) {
+        return Status::Corruption(Place(from_.segment, (*blob)->size()) + "the log segment is shorter than it was" +
+                                  std::string(kRepairStep));
+      }
+      SegmentReader reader(**blob, store_id_, from_.segment);
+      reader.StandAt(from_.offset, from_.chain);
+      TARN_ASSIGN(end, ReplayRecords(&reader, from_.segment));
+    }
+    Note(end);
+    return end;
+  }
+
+  static Status Deleted(uint64_t segment) {
+    return Status::Unavailable(SegmentName(segment) +
+                               ": the log segment was deleted while the log was read, by "
+                               "the live writer of this store; open it again");
+  }
+
   Result<SegmentEnd> ReplaySegment(uint64_t segment, const std::optional<SegmentEnd>& before) {
-    Result<std::unique_ptr<BlobReader>> blob = backend_.Open(SegmentName(segment));
+    Result<std::unique_ptr<BlobReader>> blob = blobs_->Open(SegmentName(segment));
     if (!blob.ok() && blob.status().code() == Code::kNotFound) {
       if (before.has_value() && before->sealed) return Missing(segment, before->segment);
-      return Status::Unavailable(SegmentName(segment) +
-                                 ": the log segment was deleted while the log was read, by "
-                                 "the live writer of this store; open it again");
+      return Deleted(segment);
     }
     if (!blob.ok()) return blob.status();
     SegmentReader reader(**blob, store_id_, segment);
@@ -84,8 +129,8 @@ class Replayer {
     if (header->object && before.has_value() && before->object && before->segment + 1 != segment) {
       return Missing(before->segment + 1, segment);  // numbers of objects leave nothing out
     }
-    // An object with records belongs to the last beginning: one without, or with a fence. What belongs to one that was
-    // released is passed over.
+    // An object with records belongs to the last beginning: one without, or with a fence. What belongs to one that
+    // was released is passed over.
     if (!header->object || reader.size() == kSegmentHeaderBytes) BeginAt(segment);
     return header->object ? ReplayObject(&reader, segment) : ReplayRecords(&reader, segment);
   }
@@ -100,7 +145,8 @@ class Replayer {
     if (previous.segment == 0) return Status::Ok();
     if (!before.has_value() && previous.segment < first_segment_) return Status::Ok();  // it was released
     if (!before.has_value() || before->segment != previous.segment) return Missing(previous.segment, segment);
-    if (!before->complete || before->offset != previous.end_offset || before->chain != previous.chain) {
+    const bool goes_on = before->sealed || before->object;  // a file that was closed does not
+    if (!goes_on || before->offset != previous.end_offset || before->chain != previous.chain) {
       return Status::Corruption(Place(before->segment, before->offset) + "the log segment does not end as " +
                                 SegmentName(segment) + ", which continues it, states (complete, " +
                                 std::to_string(previous.end_offset) + " bytes)" + std::string(kRepairStep));
@@ -200,17 +246,19 @@ class Replayer {
   Backend& backend_;
   const std::string store_id_;
   const uint64_t first_segment_;
-  const bool objects_only_;  // so nobody's death leaves half a header
+  const bool objects_only_;  // so nobody's death leaves half a header; a disk that is open read-only still has locks
   const WalStrategy::Visitor& visit_;
+  std::unique_ptr<BlobsAhead> blobs_;
+  const WalPlace from_;
   uint64_t begun_ = 0;  // the segment that the records belong to; 0: one that was released
   WalReplayEnd end_;
 };
 
 }  // namespace
 
-Result<std::vector<ListedSegment>> ListSegments(Backend& backend) {
+Result<std::vector<ListedSegment>> ListSegments(Backend& backend, uint64_t behind) {
   std::vector<ListedSegment> segments;
-  std::string after;
+  std::string after = behind == 0 ? "" : SegmentName(behind);
   for (bool more = true; more;) {
     TARN_ASSIGN(const ListPage page, backend.List(kNamePrefix, after, kListPage));
     for (const BlobInfo& blob : page.blobs) {
@@ -229,12 +277,12 @@ Result<std::vector<ListedSegment>> ListSegments(Backend& backend) {
 }
 
 Result<WalReplayEnd> ReplaySegments(Backend& backend, std::string_view store_id, uint64_t first_segment,
-                                    const WalStrategy::Visitor& visit) {
+                                    const WalStrategy::Visitor& visit, const WalPlace& place) {
   if (store_id.size() != kStoreIdBytes) {
     return Status::Invalid("wal: a store id has 16 bytes, not " + std::to_string(store_id.size()) +
                            "; pass the one that the store was created with");
   }
-  return Replayer(backend, store_id, first_segment, visit).Run();
+  return Replayer(backend, store_id, first_segment, visit, place).Run();
 }
 
 }  // namespace tarn::wal

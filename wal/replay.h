@@ -26,9 +26,11 @@ struct ListedSegment {
 };
 // Every segment of the backend, in the order of numbers. A blob that is no segment but is named like part of a
 // log is Corruption: it may belong to another WAL strategy, whose records must not be passed over in silence.
-Result<std::vector<ListedSegment>> ListSegments(Backend& backend);
+// `behind`: only those with a larger number.
+Result<std::vector<ListedSegment>> ListSegments(Backend& backend, uint64_t behind = 0);
 
+// From `place` on, where an earlier replay ended; by default from the beginning.
 Result<WalReplayEnd> ReplaySegments(Backend& backend, std::string_view store_id, uint64_t first_segment,
-                                    const WalStrategy::Visitor& visit);
+                                    const WalStrategy::Visitor& visit, const WalPlace& place = {});
 
 }  // namespace tarn::wal

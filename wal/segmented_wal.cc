@@ -196,6 +196,11 @@ class SegmentedWal final : public WalStrategy {
     return wal::ReplaySegments(backend, store_id, first_segment, visit);
   }
 
+  Result<WalReplayEnd> ReplayOn(Backend& backend, std::string_view store_id, uint64_t first_segment,
+                                const WalPlace& place, const Visitor& visit) override {
+    return wal::ReplaySegments(backend, store_id, first_segment, visit, place);
+  }
+
   Status Salvage(Backend& backend, std::string_view store_id, uint64_t first_segment, const Visitor& visit,
                  const std::function<void(const WalLoss&)>& lost) override {
     return wal::SalvageSegments(backend, store_id, first_segment, visit, lost);

@@ -34,6 +34,9 @@ namespace kernel {
 class Engine;
 }
 
+struct BackupInfo;
+struct BackupOptions;
+
 // A moment of the store. While it lives, versions it can see are kept.
 class Snapshot {
  public:
@@ -93,6 +96,13 @@ class DB {
   // Seals the log, so that each lost byte of it shows, and stops background work. Further calls are Invalid. Close
   // twice is fine.
   Status Close();
+  // Of a store that was opened read-only: moves what reads see forward to what its writer has made durable, never
+  // backwards; snapshots and iterators keep their moment. Cheap when nothing changed: on S3 two requests. On a store
+  // that is open for writing there is nothing to catch up with. After an error the view is the one before;
+  // Unavailable: the writer was faster, or storage is away; try again. Calls wait for each other, reads for none.
+  // Tables that only the view of a snapshot or iterator needs are the writer's to delete. On a local disk they stay
+  // readable; over a network such a read is then Unavailable with os_error ESTALE, and has to begin anew.
+  Status CatchUp();
 
   // Column families. "default" always exists.
   Result<ColumnFamily> CreateFamily(std::string_view name);  // Busy when it exists
@@ -139,6 +149,7 @@ class DB {
   Result<std::string> Property(std::string_view name);
 
  private:
+  friend Result<BackupInfo> Backup(DB& db, Backend& repository, const BackupOptions& options);  // tarn/backup.h
   explicit DB(std::unique_ptr<kernel::Engine> engine);
   std::unique_ptr<kernel::Engine> engine_;
 };

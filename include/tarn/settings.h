@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 
 #include "tarn/sdk/wal.h"
 
@@ -28,7 +30,8 @@ struct Settings {
   // What Open does when the store is absent or present.
   bool create_if_missing = true;
   bool error_if_exists = false;
-  // Opens a fixed view of the store beside a live writer; every write is refused as Invalid.
+  // Opens a view of the store beside a live writer, which DB::CatchUp moves on; every write is refused as Invalid. On
+  // S3 it also moves on by itself when a Get misses a table that the writer has deleted.
   bool read_only = false;
 
   // Compression of tables above the last level, and in it (where most bytes rest).
@@ -44,6 +47,17 @@ struct Settings {
   uint64_t memtable_bytes = 0;
   // Size ratio T of neighbouring levels and number of runs a level gathers before it is merged down. 2 .. 32.
   uint32_t size_ratio = 4;
+
+  // Tiering (docs/s3.md), for backends that keep some tables near and all of them far. A table is near while its
+  // level is below near_levels (for some families, by name: below their own number; 0 keeps a family far) and at most
+  // near_changes changes are newer than its newest one (0: however many). Judged by each flush and compaction, and at
+  // open.
+  uint32_t near_levels = 2;
+  std::map<std::string, uint32_t> family_near_levels;
+  uint64_t near_changes = 0;
+  // Opens a store whose log is not here, because the disk or machine that has it is lost, as of its last durable
+  // point: all that flushes have published. What was committed since is given up. Elsewhere it changes nothing.
+  bool accept_lost_log = false;
 };
 
 }  // namespace tarn

@@ -49,12 +49,22 @@ class WalWriter {
   virtual Status Close() = 0;
 };
 
+// Where a replay ended, for one that goes on from there. What it means is the strategy's business.
+struct WalPlace {
+  uint64_t segment = 0;  // 0: before everything
+  uint64_t begun = 0;    // the segment that its records belong to
+  uint64_t offset = 0;
+  uint64_t chain = 0;
+  bool sealed = false, complete = false, object = false;
+};
+
 struct WalReplayEnd {
   uint64_t first_segment = 0;  // the first one that was replayed; 0: none was there
   uint64_t next_segment = 1;   // smaller than no segment that exists: where a writer may start
   uint64_t records = 0;
   uint64_t bytes = 0;      // payload bytes replayed
   bool torn_tail = false;  // the log ended in bytes that were never acknowledged
+  WalPlace place;
 };
 
 // A stretch of the log that holds no record which reads back.
@@ -82,6 +92,10 @@ class WalStrategy {
   // Visits the payloads of segments >= first_segment. Changes nothing, so it may run beside a live writer.
   virtual Result<WalReplayEnd> Replay(Backend& backend, std::string_view store_id, uint64_t first_segment,
                                       const Visitor& visit) = 0;
+  // For a reader that follows a live writer: like Replay, but visits only what is behind `place`, at which a replay
+  // of the same segments ended. Cheap when nothing is there: at most one list, and one read where the log is a file.
+  virtual Result<WalReplayEnd> ReplayOn(Backend& backend, std::string_view store_id, uint64_t first_segment,
+                                        const WalPlace& place, const Visitor& visit) = 0;
   // For repair (tarn/repair.h): like Replay, but what does not read back is told to `lost`, in its place between the
   // payloads, and passed over. Visits only payloads that verify. An empty `store_id` takes that of the log's first
   // readable segment; first_segment 0 means all there are, and that none need be there. Fails only if the log cannot
