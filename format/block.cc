@@ -89,7 +89,7 @@ constexpr size_t kPrefetchBytes = 256;
 }  // namespace
 
 BlockRef Block::Make(size_t size, char** bytes) {
-  void* const piece = size <= SIZE_MAX - sizeof(Block) ? AllocateBlock(sizeof(Block) + size) : nullptr;
+  void* const piece = size <= UINT32_MAX - sizeof(Block) ? AllocateBlock(sizeof(Block) + size) : nullptr;
   if (piece == nullptr) return nullptr;
   *bytes = static_cast<char*>(piece) + sizeof(Block);
   return BlockRef(new (piece) Block(size), true);

@@ -32,15 +32,23 @@ class Block {
   const char* end() const { return reinterpret_cast<const char*>(this + 1) + size_; }
   size_t memory_bytes() const;  // what it takes, rounding included
 
+  // By which a cache finds the block again when it sees nothing but memory (format/block_memory.h).
+  void set_mark(uint64_t mark) const { mark_.store(mark, std::memory_order_relaxed); }
+  // Of a block at this place; of what else lies there, any number.
+  static uint64_t MarkAt(const void* place) {
+    return static_cast<const Block*>(place)->mark_.load(std::memory_order_relaxed);
+  }
+
  private:
   friend class BlockRef;
-  explicit Block(size_t size) : size_(size) {}
+  explicit Block(size_t size) : size_(static_cast<uint32_t>(size)) {}
   static void Free(const Block* block);
 
   // Count, size and bytes are one piece of memory: a cached block that nobody looked at lately costs few cache
   // misses.
-  mutable std::atomic<uint64_t> references_{1};
-  const size_t size_;
+  mutable std::atomic<uint32_t> references_{1};
+  const uint32_t size_;
+  mutable std::atomic<uint64_t> mark_{0};
 };
 
 // A counted reference: a shared_ptr that needs no memory of its own. Or a borrowed one, like all its copies, which

@@ -20,6 +20,15 @@ namespace tarn {
 
 Result<std::shared_ptr<Table>> Table::Open(Backend& backend, std::string_view store_id, uint64_t number,
                                            uint64_t expected_bytes) {
+  Result<std::shared_ptr<Table>> opened = OpenBlob(backend, store_id, number, expected_bytes);
+  Placement* const placement = backend.features().placement;
+  if (opened.status().code() != Code::kCorruption || placement == nullptr) return opened;
+  placement->Prefer(TableBlobName(number), Place::kFar);  // perhaps only a copy is damaged
+  return OpenBlob(backend, store_id, number, expected_bytes);
+}
+
+Result<std::shared_ptr<Table>> Table::OpenBlob(Backend& backend, std::string_view store_id, uint64_t number,
+                                               uint64_t expected_bytes) {
   std::shared_ptr<Table> table(new Table);
   auto blob = backend.Open(TableBlobName(number));
   if (blob.status().code() == Code::kNotFound) {

@@ -85,6 +85,8 @@ class Table {
  private:
   friend class TableVerifier;
   Table() = default;
+  static Result<std::shared_ptr<Table>> OpenBlob(Backend& backend, std::string_view store_id, uint64_t number,
+                                                 uint64_t expected_bytes);
   Status CheckHandle(BlockHandle handle) const;
   Status LoadRangeTombstones();
 

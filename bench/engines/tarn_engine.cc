@@ -92,7 +92,7 @@ class TarnEngine final : public Engine {
         scheduler_(std::make_shared<CountingScheduler>(config.background_threads)) {
     MakeDir(config.dir);
     Components parts;
-    Result<std::shared_ptr<Backend>> backend = kernel::OpenLocation(settings_, config.dir);
+    Result<std::shared_ptr<Backend>> backend = kernel::OpenLocation(&settings_, config.dir);
     Must(backend.status());
     parts.backend = std::move(*backend);
     parts.scheduler = scheduler_;
@@ -147,7 +147,7 @@ class TarnEngine final : public Engine {
     return true;
   }
 
-  const Settings settings_;
+  Settings settings_;
   const bool direct_reads_;
   const std::shared_ptr<CountingScheduler> scheduler_;
   std::unique_ptr<DB> db_;
