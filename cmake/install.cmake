@@ -5,7 +5,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(objects)
-foreach(module base format memtable wal compaction local s3 kernel)
+foreach(module base format memtable wal compaction local s3 cached tiered overlay location kernel)
   list(APPEND objects $<TARGET_OBJECTS:tarn_${module}>)
 endforeach()
 set(private_libs PkgConfig::URING PkgConfig::ZSTD PkgConfig::LZ4 CURL::libcurl EXPAT::EXPAT OpenSSL::Crypto

@@ -15,7 +15,7 @@ s3_packages="ca-certificates curl debian-archive-keyring openssl util-linux"
 ceph_packages="ceph-mon ceph-osd radosgw"
 test_packages="acl attr clang e2fsprogs fio gcc git libclang-rt-14-dev make python3-swift rsync
   sqlite3 tar valgrind xfsprogs $s3_packages"
-bench_packages="librocksdb-dev libleveldb-dev liblmdb-dev libwiredtiger-dev"
+bench_packages="librocksdb-dev libleveldb-dev liblmdb-dev libwiredtiger-dev rclone"
 
 install_packages() {
   local wanted=$build_packages missing="" package as_root=""

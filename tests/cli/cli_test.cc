@@ -4,6 +4,7 @@
 
 #include "cli/app.h"
 #include "cli/paths.h"
+#include "cli/spending.h"
 #include "cli/text.h"
 
 namespace tarn::cli {
@@ -84,6 +85,31 @@ TEST(NearestTest, TyposAndCutWords) {
   EXPECT_EQ(Nearest("snap", verbs), "snapshot");
   EXPECT_EQ(Nearest("stats", verbs), "stats");
   EXPECT_EQ(Nearest("qqqqqq", verbs), "");
+}
+
+TEST(SpendingTest, MoneyShowsThreeFigures) {
+  EXPECT_EQ(MoneyText(0), "0.00");
+  EXPECT_EQ(MoneyText(1234.567), "1234.57");
+  EXPECT_EQ(MoneyText(1), "1.00");
+  EXPECT_EQ(MoneyText(0.0234), "0.0234");
+  EXPECT_EQ(MoneyText(0.0000004), "0.000000400");
+  EXPECT_EQ(MoneyText(1e-30), "0.000000000000");
+}
+
+TEST(SpendingTest, TellsWhatCameInBetween) {
+  Spending before, after;
+  EXPECT_EQ(SpendingText(before, after), "no bucket was used");
+  after.any_bucket = true;
+  EXPECT_EQ(SpendingText(before, after), "no requests; 0 B sent, 0 B received; 0.00 (requests 0.00, transfer 0.00)");
+  before.stats.requests[0] = 1;  // GET
+  after.stats.requests[0] = 4;
+  after.stats.requests[2] = 1;  // PUT
+  after.stats.retries = 2;
+  after.stats.bytes_sent = 20;
+  before.cost = {1, 1};
+  after.cost = {1.5, 1.25};
+  EXPECT_EQ(SpendingText(before, after),
+            "3 GET, 1 PUT (2 retries); 20 B sent, 0 B received; 0.750 (requests 0.500, transfer 0.250)");
 }
 
 Parsed Parse(const std::vector<std::string>& args) { return CommandLine().Parse(args); }

@@ -42,7 +42,7 @@ class Usage(LakeCase):
         self.fails(3, "mount", self.dir, says="no lake")
 
     def test_schemes(self):
-        self.fails(1, "--lake", "s3://bucket/x", "ls", says=["s3", "file://"])
+        self.fails(1, "--lake", "gs://bucket/x", "ls", says=["gs", "file://"])
         self.fails(1, "--lake", "file://relative", "init", says="file:///path")
 
 

@@ -1,8 +1,10 @@
 """mount and umount: the program's part of it (what the mounted file system does is tested in tests/fuse)."""
+import errno
 import json
 import os
 import signal
 import subprocess
+import time
 import unittest
 
 from support import TARN, LakeCase
@@ -90,6 +92,15 @@ class Mounted(LakeCase):
         with open(f"/proc/{pid}/stat", encoding="ascii") as file:
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
 
+    def test_a_backup_beside_it(self):
+        self.mount()
+        with open(os.path.join(self.mnt, "hello"), "w", encoding="utf-8") as file:
+            file.write("hi\n")
+        self.ok("backup", "backups", "-q")  # a relative path of the client, in the process of the mount
+        self.ok("restore", "backups", "back", "-q")
+        self.assertEqual(self.ok("cat", "/hello", "--lake", self.path("back")).text, "hi\n")
+        self.ok("umount", self.mnt)
+
     def test_snapshot_is_read_only(self):
         self.write("f", "one")
         self.ok("import", "-q", "f", "/f")
@@ -120,6 +131,39 @@ class Mounted(LakeCase):
             self.assertEqual((process.returncode, err), (0, b""))
             self.assertEqual(self.ok("cat", f"/f{number}").out, b"kept")
         self.assertIn("no problems", self.ok("check").text)
+
+    def test_a_mount_that_follows(self):
+        os.mkdir(self.path("reader"))
+        more = {"env": self.environment(XDG_STATE_HOME=self.path("state"))}
+        self.fails(1, "mount", "--every", "2", "reader", says="--follow", **more)
+        self.fails(1, "mount", "--follow", "--at", "s", "reader", says="snapshot", **more)
+        self.mount()
+        self.ok("mount", "--follow", "--every", "1", "reader", **more)
+        self.addCleanup(subprocess.run, ["umount", "-lq", self.path("reader")], check=False)
+        for text in ("one", "two", "a third, longer"):
+            with open(os.path.join(self.mnt, "f"), "w", encoding="ascii") as file:
+                file.write(text)
+            found = None
+            for _ in range(600):
+                if os.path.exists(self.path("reader/f")):
+                    with open(self.path("reader/f"), encoding="ascii") as file:
+                        found = file.read()
+                if found == text:
+                    break
+                time.sleep(0.1)
+            self.assertEqual(found, text)
+        self.assertEqual(self.fails_to_write(self.path("reader/g")), errno.EROFS)
+        self.ok("umount", "-q", "reader", **more)
+        self.assertEqual(os.listdir(self.path("reader")), [])
+        self.ok("mkdir", "/the-writer-goes-on")
+
+    @staticmethod
+    def fails_to_write(path):
+        try:
+            with open(path, "w", encoding="ascii"):
+                return 0
+        except OSError as error:
+            return error.errno
 
     def test_a_dead_mount_can_be_taken_away(self):
         pid = self.mount()

@@ -70,8 +70,8 @@ class ServeTest : public ::testing::Test {
   }
 
   void StartServer() {
-    auto server =
-        Server::Start(*lake_, lake_dir_.string(), {[this] { signalled_.set_value(); }, [this] { ++settled_; }});
+    auto server = Server::Start(*lake_, lake_dir_.string(), lake_dir_.string(),
+                                {[this] { signalled_.set_value(); }, [this] { ++settled_; }});
     ASSERT_TRUE(server.ok()) << server.status().ToString();
     server_ = std::move(server).value();
   }
@@ -159,6 +159,17 @@ TEST_F(ServeTest, ErrorsAndExitCodesComeBack) {
   EXPECT_EQ(missing.code, kExitNotFound);
   EXPECT_THAT(missing.err, MatchesRegex("tarn cat: /nope: [^\n]*\n"));
   EXPECT_EQ(Run({"ls", "--nonsense"}).code, kExitUsage);
+}
+
+TEST_F(ServeTest, StatsAreTheHolders) {
+  for (const char* name : {"/a", "/b", "/c"}) ASSERT_EQ(Run({"mkdir", name}).code, 0);
+  const uint64_t batches = lake_->db().Statistics().at("write.batches");
+  ASSERT_GE(batches, 3u);
+  const Done stats = Run({"stats", "--json"});
+  EXPECT_EQ(stats.code, 0) << stats.err;
+  EXPECT_THAT(stats.out, HasSubstr("\"write.batches\":" + std::to_string(batches) + ","));
+  // Everybody's requests are in what the holder spent, and it says so.
+  EXPECT_EQ(Run({"--cost", "ls", "/a"}).err, "tarn ls: cost: no bucket was used, by all who use the mount\n");
 }
 
 TEST_F(ServeTest, PathsAreTheClients) {

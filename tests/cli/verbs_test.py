@@ -1,6 +1,7 @@
 """Every verb on a lake: what it prints, what it changes, what it says in JSON."""
 import json
 import os
+import signal
 import subprocess
 import unittest
 
@@ -223,6 +224,28 @@ class History(LakeCase):
         self.assertEqual((log[6]["files"], log[6]["bytes"]), (1, 5))
         self.assertRegex(log[0]["who"], r"^[^@]+@.+$")
         self.assertEqual(len(self.lines("log", "-n", "3")), 3)
+
+
+    def test_the_log_is_followed(self):
+        for name in "abc":
+            self.ok("mkdir", f"/{name}")
+        self.fails(1, "log", "--every", "2", says="--follow")
+        begin = ["tarn mkdir /b", "tarn mkdir /c"]
+        for options in ([], ["--json"]):
+            follower = self.start("log", "--follow", "-n", "2", "--every", "1", *options)
+            seen = [follower.stdout.readline() for _ in begin]
+            self.ok("mkdir", "/later" + "".join(options).replace("--", "-"))
+            seen.append(follower.stdout.readline())
+            follower.send_signal(signal.SIGINT)
+            rest, err = follower.communicate(timeout=60)
+            self.assertEqual((follower.returncode, rest, err), (0, b"", b""))
+            if options:
+                seen = [json.loads(line)["command"].encode() for line in seen]
+            for line, wanted in zip(seen, [*begin, "tarn mkdir /later"], strict=True):
+                self.assertIn(wanted.encode(), line)
+            self.ok("rm", "-r", "/b", "/c")
+            for name in "bc":
+                self.ok("mkdir", f"/{name}")
 
 
 class Care(LakeCase):

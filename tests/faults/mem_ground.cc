@@ -65,6 +65,7 @@ const char* VerbOf(Op op) {
     case Op::kFinish: return "publish";
     case Op::kPutIfAbsent: return "put";
     case Op::kDelete: return "delete";
+    case Op::kDeleteMany: return "delete many from";
     case Op::kCreateAppend: return "create log";
     case Op::kLogAppend: return "append to";
     case Op::kLogSync: return "sync";

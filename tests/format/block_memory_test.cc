@@ -7,6 +7,7 @@
 #include <cstring>
 #include <random>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 namespace tarn::test {
@@ -62,6 +63,53 @@ TEST(BlockMemory, FreedPiecesAreUsedAgain) {
       FreeBlock(piece.at, piece.bytes);
     }
     pieces.clear();
+  }
+}
+
+// Half of the pieces of many slabs are freed, here and there. Moving the others slab by slab gives the memory back.
+TEST(BlockMemory, SlabsAreThinnedOut) {
+  constexpr size_t kBytes = 4000;
+  std::vector<Piece> pieces;
+  const size_t before = IdleBlockBytes();
+  for (int i = 0; i < 20'000; ++i) pieces.push_back(Piece::Make(kBytes, static_cast<char>(i)));
+  std::unordered_map<const void*, Piece> kept;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    i % 4 == 0 ? static_cast<void>(kept.emplace(pieces[i].at, pieces[i])) : FreeBlock(pieces[i].at, kBytes);
+  }
+  if (BlockFootprint(1) == 1) GTEST_SKIP() << "no slabs under sanitizers";
+  EXPECT_GT(IdleBlockBytes(), before + 50'000'000);
+  std::vector<const void*> places;
+  while (ThinBlocks([&](const void* place) { places.push_back(place); })) {
+    for (const void* place : places) {
+      const auto found = kept.find(place);
+      if (found == kept.end()) continue;
+      const Piece old = found->second;
+      kept.erase(found);
+      const Piece moved = Piece::Make(kBytes, old.mark);
+      ASSERT_TRUE(old.Whole());
+      FreeBlock(old.at, kBytes);
+      kept.emplace(moved.at, moved);
+    }
+    places.clear();
+  }
+  EXPECT_LT(IdleBlockBytes(), before + 8'000'000);
+  for (const auto& [at, piece] : kept) {
+    ASSERT_TRUE(piece.Whole());
+    FreeBlock(piece.at, kBytes);
+  }
+}
+
+// A slab that cannot be emptied, because nobody moves its pieces, is used again.
+TEST(BlockMemory, WhatIsNotMovedStays) {
+  constexpr size_t kBytes = 9000;
+  std::vector<Piece> pieces;
+  for (int i = 0; i < 4000; ++i) pieces.push_back(Piece::Make(kBytes, static_cast<char>(i)));
+  for (size_t i = 0; i < pieces.size(); i += 2) FreeBlock(pieces[i].at, kBytes);
+  for (int i = 0; i < 10; ++i) (void)ThinBlocks([](const void*) {});
+  for (size_t i = 0; i < pieces.size(); i += 2) pieces[i] = Piece::Make(kBytes, 'x');
+  for (const Piece& piece : pieces) {
+    ASSERT_TRUE(piece.Whole());
+    FreeBlock(piece.at, kBytes);
   }
 }
 

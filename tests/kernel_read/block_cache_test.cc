@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "format/block_memory.h"
 #include "tests/kernel_read/allocations.h"
 
 namespace tarn::kernel {
@@ -142,6 +143,50 @@ TEST(BlockCache, ShrinksWhenMemtablesGrow) {
   budget.Release(5 * kMiB);
   cache.Insert(1, 1, MakeBlock(1, 1));
   EXPECT_TRUE(cache.Contains(1, 1));
+}
+
+// Memtables grow and go, beside a reader. What is evicted lies here and there, and yet its memory is given back:
+// blocks move, and are found where they went.
+TEST(BlockCache, ShrinkingGivesMemoryBack) {
+  constexpr uint64_t kBlocks = 12'000;
+  MemoryBudget budget(64 * kMiB);
+  BlockCache cache(&budget);
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> wrong{0};
+  std::thread reader([&] {
+    std::mt19937_64 random(1);
+    while (!stop) {
+      const Reclaimer::Guard guard(cache.reclaimer());
+      const uint64_t table = 1 + random() % 4, offset = random() % kBlocks;
+      const BlockRef block = cache.Peek(table, offset);
+      if (block && !IsBlock(block, table, offset)) ++wrong;
+    }
+  });
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 3; ++round) {
+    for (uint64_t i = 0; i < 2 * kBlocks; ++i) {
+      const uint64_t table = 1 + random() % 4, offset = random() % kBlocks;
+      if (!cache.Lookup(table, offset)) cache.Insert(table, offset, MakeBlock(table, offset));
+    }
+    const uint64_t before = cache.bytes();
+    for (int i = 0; i < 16; ++i) {
+      budget.Charge(2 * kMiB);
+      cache.Shrink();
+      ASSERT_LE(budget.used(), budget.limit());
+      ASSERT_EQ(budget.used(), cache.bytes() + (i + 1) * 2 * kMiB);
+    }
+    EXPECT_LE(cache.bytes(), before);
+    EXPECT_GT(cache.bytes(), 28 * kMiB) << "it gives back no more than asked";
+    EXPECT_LT(IdleBlockBytes(), 10 * kMiB);
+    budget.Release(32 * kMiB);
+    cache.EraseTable(1 + static_cast<uint64_t>(round));
+  }
+  stop = true;
+  reader.join();
+  EXPECT_EQ(wrong, 0u);
+  EXPECT_EQ(budget.used(), cache.bytes());
+  for (uint64_t table = 1; table <= 4; ++table) cache.EraseTable(table);
+  EXPECT_EQ(cache.bytes(), 0u);
 }
 
 TEST(BlockCache, AScanEvictsNothingThatIsUsed) {

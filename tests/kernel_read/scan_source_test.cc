@@ -1,5 +1,7 @@
 // Cursors over a ScanSource: few large reads for a long scan, small ones for a short scan, the cache filled or left
 // alone as asked, and errors only where the walk needs the bad bytes.
+#include "kernel/scan_source.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -212,6 +214,93 @@ TEST_F(ScanSourceTest, TheEnginePrefetchesNeighboursTogether) {
   backend_.Forget();
   EXPECT_EQ(Walk(*cursor), kKeys);
   EXPECT_TRUE(backend_.reads().empty());
+}
+
+// With a budget so small that the table is many pieces.
+class NetworkScanTest : public ScanSourceTest {
+ protected:
+  NetworkScanTest() {
+    backend_.set_latency(LatencyClass::kNetwork);
+    engine_ = std::make_unique<ReadEngine>(backend_, cache_, statistics_);
+    backend_.Forget();
+  }
+  MemoryBudget budget_{8 << 20};
+  BlockCache cache_{&budget_};
+  std::unique_ptr<ReadEngine> engine_;
+};
+
+TEST_F(NetworkScanTest, AWalkHasSeveralReadsUnderWayAndReadsNothingTwice) {
+  for (const bool fill_cache : {false, true}) {
+    backend_.Forget();
+    const uint64_t used = budget_.used() - cache_.bytes();
+    {
+      ScanSource source(*engine_, fill_cache);
+      const auto cursor = table_->NewCursor(source);
+      EXPECT_EQ(Walk(*cursor), kKeys);
+      EXPECT_TRUE(cursor->status().ok());
+    }
+    EXPECT_EQ(backend_.peak(), 4u);
+    EXPECT_EQ(budget_.used() - cache_.bytes(), used) << "all buffers were given back";
+    uint64_t bytes = 0;
+    for (const SeenRead& read : backend_.reads()) bytes += read.bytes;
+    EXPECT_LT(bytes, table_->blob().size() * 102 / 100);
+    EXPECT_LT(backend_.reads().size(), table_->blob().size() / (64 << 10) + 12) << "its index was read at once";
+    cache_.EraseTable(1);
+  }
+}
+
+TEST_F(NetworkScanTest, AWalkThatEndsJumpsOrTurnsIsRight) {
+  for (const bool fill_cache : {false, true}) {
+    ScanSource source(*engine_, fill_cache);
+    const auto cursor = table_->NewCursor(source);
+    for (const uint64_t from : {0, 9000, 3000, 15000, 100}) {
+      cursor->Seek(SeekKey(KeyOf(from), kMaxSequence));
+      uint64_t at = from;
+      for (; at < from + 4000; ++at, cursor->Next()) ASSERT_EQ(UserKeyOf(cursor->key()), KeyOf(at));
+      for (; at > from + 2000; --at, cursor->Prev()) ASSERT_EQ(cursor->value(), ValueOf(at));
+      for (; at < from + 3000; ++at, cursor->Next()) ASSERT_EQ(cursor->value(), ValueOf(at));
+    }
+    EXPECT_TRUE(cursor->status().ok());
+    cache_.EraseTable(1);
+  }
+}
+
+TEST_F(NetworkScanTest, ItGoesOnInTheNextTableAsFastAsBefore) {
+  const auto second = MakeTable(backend_, 2, 0, kKeys);
+  ScanSource source(ScanSourceTest::engine_, true);  // with a budget for large windows
+  std::vector<uint64_t> first;                       // windows of the tables
+  for (const auto& table : {table_, second}) {
+    backend_.Forget();
+    const auto cursor = table->NewCursor(source);
+    EXPECT_EQ(Walk(*cursor), kKeys);
+    for (const SeenRead& read : backend_.reads()) {
+      if (read.offset > 10'000 || read.bytes <= 8192) continue;
+      first.push_back(read.bytes);
+      break;
+    }
+  }
+  EXPECT_EQ(first, (std::vector<uint64_t>{256 << 10, 1 << 20}));
+}
+
+TEST_F(NetworkScanTest, FailuresAheadStopNobodyAndBadBytesAreReported) {
+  backend_.hook = [](const SeenRead& read, std::span<char>) {
+    return read.bytes > 8192 && read.offset % 3 == 0 ? Status::Io("too much at once") : Status::Ok();
+  };
+  {
+    ScanSource source(*engine_, false);
+    const auto cursor = table_->NewCursor(source);
+    EXPECT_EQ(Walk(*cursor), kKeys);
+    EXPECT_TRUE(cursor->status().ok());
+  }
+  const uint64_t bad = table_->blob().size() / 2;
+  backend_.hook = [&](const SeenRead& read, std::span<char> out) {
+    if (read.offset <= bad && bad < read.offset + read.bytes) out[bad - read.offset] ^= 4;
+    return Status::Ok();
+  };
+  ScanSource source(*engine_, false);
+  const auto cursor = table_->NewCursor(source);
+  EXPECT_LT(Walk(*cursor), kKeys * 6 / 10);
+  EXPECT_EQ(cursor->status().code(), Code::kCorruption);
 }
 
 }  // namespace

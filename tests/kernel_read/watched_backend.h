@@ -34,6 +34,7 @@ class WatchedBackend final : public Backend, public ReadQueueSource {
     info_.latency = LatencyClass::kDisk;
   }
 
+  void set_latency(LatencyClass latency) { info_.latency = latency; }
   // Called after each read with what it filled; may change the bytes, or fail the read.
   std::function<Status(const SeenRead&, std::span<char>)> hook;
   // No read ends before this many are in flight (or, so that a broken engine fails a test instead of hanging it,

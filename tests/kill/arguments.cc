@@ -40,10 +40,11 @@ std::optional<Arguments> ParseArguments(int argc, char** argv, const Counted& co
       arguments.count = *number;
     } else if (name == "--seed" && number.has_value()) {
       arguments.seed = *number;
-    } else if (name == "--dir" && *value != 0) {
+    } else if (counted.has_directory && name == "--dir" && *value != 0) {
       arguments.directory = value;
     } else {
-      std::fprintf(stderr, "usage: %s [%s N] [--seed S] [--dir DIRECTORY]\n", argv[0], counted.option);
+      std::fprintf(stderr, "usage: %s [%s N] [--seed S]%s\n", argv[0], counted.option,
+                   counted.has_directory ? " [--dir DIRECTORY]" : "");
       return std::nullopt;
     }
   }

@@ -24,7 +24,9 @@ def sim(world, ops=2000000):
 
 
 STORE, FILES, OBJECT = sim("store"), sim("files", 1000000), sim("object")
+BUCKET = sim("bucket", 1000000)
 LAKE, LAKE_FILES = sim("lake", 400000), sim("lakefiles", 200000)
+BACKUP = ("backup_test",)
 
 MUTANTS = [
     # What is remembered must not decide.
@@ -87,7 +89,8 @@ MUTANTS = [
     Mutant("close-does-not-seal", "closing leaves the last writes in memory", "kernel/write_path.cc",
            "  TARN_TRY(wal_->Close());\n", "", [STORE]),
     Mutant("fence-ignored", "a manifest number that somebody else decided counts as published", "kernel/manifest.cc",
-           "if (outcome.ok() && *outcome == PutOutcome::kCreated) return {};", "if (outcome.ok()) return {};",
+           "if (outcome.ok() && *outcome == PutOutcome::kCreated) return CheckNewest(record.number);",
+           "if (outcome.ok()) return {};",
            [OBJECT, STORE]),
     Mutant("group-takes-leaders-durability", "a group is as durable as its last writer asked",
            "kernel/write_path.cc", "durability = std::max(durability, writer->durability);",
@@ -100,8 +103,11 @@ MUTANTS = [
            "  TARN_TRY(wal->Release(segment));\n  TARN_TRY(SaveRecovered(recovered, segment));",
            [STORE, ("kill_store", "--kills", "40")]),
     Mutant("log-error-not-sticky", "a commit whose log record failed does not fail the store", "kernel/write_path.cc",
-           "    store_.Fail(logged);\n    return store_.error();", "    return logged;",
+           "  TARN_TRY(LogFailed(logged));", "  TARN_TRY(logged);",
            [("faults_fsync_test",), STORE]),
+    Mutant("bulk-work-not-flushed", "a durable commit does not flush what the log did without",
+           "kernel/write_path.cc", "  if (durability > Durability::kNone) TARN_TRY(FlushUnlogged());\n", "",
+           [BUCKET]),
     # What a reader may see.
     Mutant("snapshot-off-by-one", "a snapshot sees the write after it", "kernel/store.cc",
            "  const Sequence sequence = visible();\n  snapshots_.insert(sequence);",
@@ -131,7 +137,7 @@ MUTANTS = [
            "snapshot != nullptr ? snapshot->sequence()", "snapshot != nullptr && false ? snapshot->sequence()",
            [STORE, ("exhaustive_test",)]),
     Mutant("snapshot-not-durable", "a named snapshot is published before the log it stands on is synced",
-           "kernel/admin.cc", "  TARN_TRY(writes_->SyncWal());\n  const NamedSnapshot made{",
+           "kernel/admin.cc", "  TARN_TRY(LogIsNear() ? Flush() : writes_->SyncWal());\n  const NamedSnapshot made{",
            "  const NamedSnapshot made{", [STORE, ("exhaustive_test",)]),
     Mutant("put-leaves-dead-range", "a put does not end what iterators remember as dead", "kernel/write_path.cc",
            "if (tell_puts && change.kind == Kind::kPut)", "if (tell_puts && change.kind == Kind::kRangeDelete)",
@@ -152,7 +158,7 @@ MUTANTS = [
            "= store_.dead_ranges.Announce(std::min(first - 1, last));", [("iterators_test",)]),
     # Errors that must not become answers.
     Mutant("read-error-is-absence", "a lookup that failed answers: not found", "kernel/read_path.cc",
-           "  TARN_TRY(read.status());\n  if (read.answer()", "  if (read.answer()", [STORE]),
+           "  if (!read.status().ok()) return Store::NoAnswer(read.status());\n", "", [STORE]),
     Mutant("unreadable-input-ends", "a merge takes an unreadable input for one that has ended", "compaction/job.cc",
            "  if (status.ok()) status = cursor->status();", "  if (false) status = cursor->status();", [STORE]),
     Mutant("checksum-not-compared", "a block's checksum is not compared", "format/table.cc",
@@ -176,9 +182,10 @@ MUTANTS = [
            "payload.first != log->last_sequence + 1", "payload.first <= log->last_sequence",
            [("corruption_holes_test",)]),
     Mutant("short-log-accepted", "recovery does not ask how far the log was durable", "kernel/log_replay.cc",
-           "log.last_sequence < last.durable_sequence", "false", [("corruption_store_test",)]),
+           "  if (log.last_sequence >= last.durable_sequence) return {};\n", "  return {};\n",
+           [("corruption_store_test",)]),
     Mutant("new-store-over-tables", "a store without a manifest counts as absent", "kernel/manifest.cc",
-           "if (newest == 0) return WhyNone();", "if (newest == 0) return Status::NotFound(\"none\");",
+           "records_.empty() ? WhyNone()", "records_.empty() ? Status::NotFound(\"none\")",
            [("corruption_store_test",), ("corruption_holes_test",)]),
     Mutant("rollback-not-noticed", "recovery does not compare the log with the newest manifest record",
            "kernel/log_replay.cc", "log.manifest <= manifest.last().number",
@@ -192,6 +199,22 @@ MUTANTS = [
            [("fuzz_replay", "block", "--mutations", "1000", "../tree/tests/fuzz/corpus/block")]),
     Mutant("reads-freed-in-flight", "a batch of reads ends while the device still writes to its buffers",
            "kernel/read_engine.cc", "while (in_flight_ > 0) {", "while (false) {", [("faults_allocation_test",)]),
+    # Backups.
+    Mutant("backup-ignores-prunes", "a backup does not look whether a prune is under way", "kernel/repository.cc",
+           "if (prunes.ok() && prunes->blobs.empty()) return name;", "if (prunes.ok()) return name;", [BACKUP]),
+    Mutant("prune-lists-intents-last", "a prune misses the backup that commits while it looks",
+           "kernel/backup_prune.cc",
+           "    TARN_TRY(KeepTablesOf(kIntents, &report_.unfinished));\n"
+           "    TARN_TRY(KeepTablesOf(kClones, &report_.clones));\n"
+           "    TARN_ASSIGN(std::vector<uint64_t> numbers, repository_.Numbers());\n",
+           "    TARN_ASSIGN(std::vector<uint64_t> numbers, repository_.Numbers());\n"
+           "    TARN_TRY(KeepTablesOf(kIntents, &report_.unfinished));\n"
+           "    TARN_TRY(KeepTablesOf(kClones, &report_.clones));\n", [BACKUP]),
+    Mutant("clone-of-a-pruned-backup", "a clone does not look whether its backup is still there", "kernel/restore.cc",
+           "if (made.ok()) made = overlay::PutBase", "made = overlay::PutBase", [BACKUP]),
+    Mutant("siblings-share-numbers", "a restored store gives out the table numbers of the original",
+           "kernel/store_copy.cc", "return (given_out / kTableRange + ranges) * kTableRange;",
+           "return given_out + 0 * ranges;", [BACKUP]),
     # The lake.
     Mutant("back-reference-forgotten", "a block shared by two files gets one back reference", "lake/chunk_refs.cc",
            "    for (const auto& [ino, block] : changes.added) {",

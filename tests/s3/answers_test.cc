@@ -115,10 +115,34 @@ TEST(AnswersTest, OthersDocuments) {
   EXPECT_EQ(*ParseUploadId("<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"),
             "u");
   EXPECT_FALSE(ParseUploadId("<InitiateMultipartUploadResult/>").ok());
-  EXPECT_FALSE(ParseDeleteMany("<DeleteResult/>")->has_value());
-  const auto failed =
-      ParseDeleteMany("<DeleteResult><Error><Key>k</Key><Code>AccessDenied</Code></Error></DeleteResult>");
-  EXPECT_EQ((*failed)->code, "AccessDenied");
+  EXPECT_TRUE(ParseDeleteMany("<DeleteResult/>")->empty());
+  const auto failed = ParseDeleteMany(
+      "<DeleteResult><Deleted><Key>a</Key></Deleted><Error><Key>k</Key><Code>InternalError</Code></Error>"
+      "<Error><Key>gone</Key><Code>NoSuchKey</Code></Error></DeleteResult>");
+  EXPECT_EQ(*failed, std::vector<std::string>{"k"});
+  EXPECT_FALSE(ParseDeleteMany("<DeleteResult><Error><Code>InternalError</Code></Error></DeleteResult>").ok());
+}
+
+TEST(AnswersTest, Uploads) {
+  const std::string one = "<Upload><Key>a%2Bb</Key><UploadId>1</UploadId></Upload>";
+  const auto document = [](const std::string& inner) {
+    return "<ListMultipartUploadsResult><EncodingType>url</EncodingType>" + inner + "</ListMultipartUploadsResult>";
+  };
+  const auto page = ParseUploads(document(one + "<IsTruncated>false</IsTruncated>"), "", "");
+  ASSERT_TRUE(page.ok()) << page.status().ToString();
+  ASSERT_EQ(page->uploads.size(), 1u);
+  EXPECT_EQ(page->uploads[0].key, "a+b");
+  EXPECT_EQ(page->uploads[0].id, "1");
+  EXPECT_FALSE(page->truncated);
+  const std::string more = "<IsTruncated>true</IsTruncated><NextKeyMarker>a%2Bb</NextKeyMarker>";
+  const auto next = ParseUploads(document(one + more + "<NextUploadIdMarker>1</NextUploadIdMarker>"), "", "");
+  ASSERT_TRUE(next.ok()) << next.status().ToString();
+  EXPECT_EQ(next->next_key, "a+b");
+  EXPECT_EQ(next->next_id, "1");
+  EXPECT_FALSE(ParseUploads(document(one + more + "<NextUploadIdMarker>1</NextUploadIdMarker>"), "a+b", "1").ok())
+      << "the same page again and again";
+  EXPECT_FALSE(ParseUploads(document(more), "", "").ok()) << "more behind nothing";
+  EXPECT_FALSE(ParseUploads(document("<Upload><Key>a</Key></Upload>"), "", "").ok());
 }
 
 TEST(AnswersTest, ContentRange) {

@@ -251,9 +251,35 @@ TEST_F(S3ServerBackendTest, ListsPastAThousand) {
   const auto client = NewClient();
   std::vector<std::string> keys;
   for (const BlobInfo& blob : page->blobs) keys.push_back(OwnPrefix() + blob.name);
-  for (size_t at = 0; at < keys.size(); at += 1000) {
-    EXPECT_TRUE(client->DeleteMany({keys.begin() + at, keys.begin() + std::min(at + 1000, keys.size())}).ok());
+  EXPECT_TRUE(client->DeleteMany(keys).ok());
+  EXPECT_TRUE(client->List(OwnPrefix() + "n/", "", 1000)->objects.empty());
+}
+
+TEST_F(S3ServerBackendTest, CollectsWhatDeadWritersLeft) {
+  auto backend = Open();
+  ASSERT_TRUE(backend.ok()) << backend.status().ToString();
+  const auto client = NewClient();
+  const std::string prefix = OwnPrefix();
+  for (const char* name : {"t/1", "t/1", "t/2", "FILES/t"}) {
+    ASSERT_TRUE(client->CreateUpload(prefix + name, client->NewAttemptId()).ok());
   }
+  const std::string aside = prefix + "TARN-S3/ASIDE/000000000000000";
+  for (const char* copy : {"4/a", "4/b", "5/c", "6/d"}) {
+    ASSERT_TRUE(client->PutIfAbsent(aside + copy, BodyOf("copy")).ok());
+  }
+  const auto first_only = [](std::string_view name) { return name == "t/1"; };
+  const Status collected = (*backend)->features().collector->Collect(5, first_only);
+  ASSERT_TRUE(collected.ok()) << collected.ToString();
+  EXPECT_EQ((*backend)->stats().collected_copies, 2u);
+  EXPECT_EQ((*backend)->stats().collected_uploads, 2u);
+  EXPECT_EQ(client->List(prefix + "TARN-S3/ASIDE/", "", 10)->objects.size(), 2u);
+  const auto left = client->ListUploads(prefix, "", "");
+  ASSERT_TRUE(left.ok()) << left.status().ToString();
+  EXPECT_EQ(left->uploads.size(), 2u);
+  for (const auto& upload : left->uploads) EXPECT_TRUE(client->AbortUpload(upload.key, upload.id).ok());
+  EXPECT_TRUE(client->ListUploads(prefix, "", "")->uploads.empty());
+  const std::vector<std::string> copies = {aside + "5/c", aside + "6/d"};
+  EXPECT_TRUE(client->DeleteMany(copies).ok());
 }
 
 // --- sizes ---------------------------------------------------------------------------------------------------

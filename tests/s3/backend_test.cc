@@ -299,6 +299,150 @@ TEST(S3BackendTest, WrongRangesAreErrors) {
   EXPECT_EQ(out, "?????");
 }
 
+// --- many deletions ------------------------------------------------------------------------------------------
+
+TEST(S3BackendTest, BulkDeleteIsARequestForAThousand) {
+  MemWorld world;
+  const auto backend = world.Must();
+  std::vector<std::string> names;
+  for (int i = 0; i < 2500; ++i) {
+    names.push_back("n/" + std::to_string(i));
+    ASSERT_TRUE(Write(*backend, names.back(), "").ok());
+  }
+  auto reader = backend->Open("n/7");
+  ASSERT_TRUE(reader.ok());
+  world.server->TakeLog();
+  ASSERT_TRUE(backend->features().bulk->DeleteAll(names).ok());
+  const auto log = world.server->TakeLog();
+  EXPECT_EQ(Count(log, "POST /bucket/?delete"), 3u);
+  EXPECT_EQ(Count(log, "PUT /bucket/p/TARN-S3/ASIDE/"), 1u) << "what has a reader is copied";
+  EXPECT_EQ(log.size(), 4u);
+  reader->reset();
+  EXPECT_EQ(world.server->Keys().size(), 1u) << "the marker";
+}
+
+TEST(S3BackendTest, WhatABulkDeleteLeavesIsDeletedAlone) {
+  for (const bool knows : {true, false}) {
+    MemWorld world({.deletes_many = knows});
+    const auto backend = world.Must();
+    const std::vector<std::string> names = {"a", "b", "c", "never-there"};
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(Write(*backend, names[i], "").ok());
+    world.server->KeepInBulk({"p/b"});
+    world.server->TakeLog();
+    ASSERT_TRUE(backend->features().bulk->DeleteAll(names).ok());
+    const auto log = world.server->TakeLog();
+    EXPECT_EQ(Count(log, "POST"), knows ? 1u : 0u) << "the proof has asked already, and nobody asks twice";
+    EXPECT_EQ(Count(log, "DELETE"), knows ? 1u : 4u);
+    EXPECT_EQ(world.server->Keys().size(), 1u);
+  }
+}
+
+TEST(S3BackendTest, AFailedBulkDeleteIsAnErrorAndMayBeRepeated) {
+  MemWorld world;
+  const auto backend = world.Must();
+  for (const char* name : {"a", "b"}) ASSERT_TRUE(Write(*backend, name, "").ok());
+  const std::vector<std::string> names = {"a", "b"};
+  world.server->SetPlan([](const HttpRequest&, uint64_t) {
+    return Plan{Plan::What::kRefuse, ErrorAnswer(403, "AccessDenied")};
+  });
+  EXPECT_EQ(backend->features().bulk->DeleteAll(names).code(), Code::kInvalid);
+  s3::HttpResponse answer = ErrorAnswer(200, "");
+  answer.body = "<DeleteResult><Error><Key>p/others</Key><Code>InternalError</Code></Error></DeleteResult>";
+  world.server->SetPlan([=](const HttpRequest&, uint64_t) { return Plan{Plan::What::kRefuse, answer}; });
+  EXPECT_EQ(backend->features().bulk->DeleteAll(names).code(), Code::kIo) << "it was not asked for that key";
+  world.server->SetPlan(nullptr);
+  EXPECT_EQ(world.server->Keys().size(), 3u);
+  EXPECT_TRUE(backend->features().bulk->DeleteAll(names).ok());
+  EXPECT_EQ(world.server->Keys().size(), 1u);
+}
+
+// --- what dead writers leave ---------------------------------------------------------------------------------
+
+TEST(S3BackendTest, CopiesAndUploadsOfEarlierEpochsAreCollected) {
+  MemWorld world({.uploads_a_page = 2});
+  const auto first = world.Must(), second = world.Must(), third = world.Must();
+  const auto is_old = [](std::string_view name) { return name < "t/5"; };
+  const auto collect = [&](Backend& backend, uint64_t epoch) {
+    return backend.features().collector->Collect(epoch, is_old);
+  };
+  std::vector<std::unique_ptr<BlobReader>> readers;
+  std::vector<std::unique_ptr<BlobWriter>> writers;
+  const auto leave = [&](Backend& backend, const std::string& name, const std::string& upload) {
+    ASSERT_TRUE(Write(backend, name, name).ok());
+    readers.push_back(std::move(*backend.Open(name)));
+    ASSERT_TRUE(backend.Delete(name).ok());
+    writers.push_back(std::move(*backend.Create(upload)));
+    ASSERT_TRUE(writers.back()->Append(std::string(11 << 20, 'x')).ok());
+  };
+  ASSERT_TRUE(collect(*first, 1).ok());
+  for (const char* upload : {"t/1", "t/2", "t/3"}) leave(*first, "a", upload);
+  ASSERT_TRUE(collect(*third, 3).ok());
+  leave(*third, "c", "t/7");
+  ASSERT_EQ(world.server->uploads(), 1u) << "t/1 to t/3 were aborted";
+  // The second one took the store before the third did, and is late.
+  ASSERT_TRUE(collect(*second, 2).ok());
+  std::string out(1, '?');
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(readers[i]->Read(0, out).code(), Code::kNotFound) << "the copy stayed";
+    EXPECT_FALSE(writers[i]->Finish().ok()) << "the upload stayed";
+  }
+  EXPECT_TRUE(readers[3]->Read(0, out).ok()) << "a later epoch's copy was taken";
+  EXPECT_TRUE(writers[3]->Finish().ok()) << "a later writer's upload was aborted";
+  EXPECT_EQ(third->stats().collected_copies, 3u);
+  EXPECT_EQ(third->stats().collected_uploads, 3u);
+  EXPECT_EQ(second->stats().collected_copies + second->stats().collected_uploads, 0u);
+}
+
+TEST(S3BackendTest, OthersUploadsAreLeftAlone) {
+  MemWorld world;
+  const auto backend = world.Must();
+  MemWorld others;
+  others.server = world.server;
+  others.options.prefix = "p/FILES";
+  const auto theirs = others.Must();
+  auto writer = theirs->Create("t/1");
+  ASSERT_TRUE((*writer)->Append(std::string(11 << 20, 'x')).ok());
+  ASSERT_TRUE(backend->features().collector->Collect(9, [](std::string_view) { return true; }).ok());
+  EXPECT_TRUE((*writer)->Finish().ok());
+}
+
+// --- what it costs -------------------------------------------------------------------------------------------
+
+TEST(S3BackendTest, CostIsAFunctionOfRequestsAndPrices) {
+  S3Stats stats;
+  for (size_t i = 0; i < s3::kVerbs; ++i) stats.requests[i] = 1000;
+  stats.bytes_received = 2ull << 30;
+  stats.bytes_sent = 5ull << 30;
+  const s3::S3Cost aws = s3::CostOf(stats, {});
+  EXPECT_DOUBLE_EQ(aws.requests, 7 * 0.005 + 2 * 0.0004) << "GET and HEAD are cheap, DELETE and abort free";
+  EXPECT_DOUBLE_EQ(aws.transfer, 0.18);
+  EXPECT_DOUBLE_EQ(s3::StorageCost(10ull << 30, {}), 0.23);
+  const s3::S3Cost own = s3::CostOf(stats, {.thousand_writes = 1, .thousand_reads = 0, .egress = 0.5});
+  EXPECT_DOUBLE_EQ(own.requests, 7);
+  EXPECT_DOUBLE_EQ(own.transfer, 1);
+  EXPECT_EQ(s3::CostOf({}, {}).requests, 0);
+}
+
+TEST(S3BackendTest, MetersAreTheRequestsOfThisBackend) {
+  MemWorld world;
+  world.options.prices = {.thousand_writes = 1000, .thousand_reads = 10, .egress = 1 << 30, .storage = 7};
+  world.Must();
+  const auto backend = world.Must();  // one GET
+  ASSERT_TRUE(Write(*backend, "a", "bytes").ok());
+  EXPECT_EQ(ReadAll(*backend, "a"), "bytes");
+  std::map<std::string, uint64_t> meters;
+  for (const Meter& meter : backend->features().meters->Meters()) meters[meter.name] = meter.value;
+  EXPECT_EQ(meters.at("s3.requests.put"), 1u);
+  EXPECT_EQ(meters.at("s3.requests.get"), 2u);
+  EXPECT_EQ(meters.at("s3.requests.delete_many"), 0u);
+  EXPECT_EQ(meters.at("s3.bytes_sent"), 5u);
+  const uint64_t received = meters.at("s3.bytes_received");
+  EXPECT_GT(received, 5u) << "and the marker";
+  EXPECT_EQ(meters.at("s3.cost.requests_billionths"), 1'020'000'000u);
+  EXPECT_EQ(meters.at("s3.cost.transfer_billionths"), received * 1'000'000'000);
+  EXPECT_EQ(meters.at("s3.cost.gb_month_billionths"), 7'000'000'000u);
+}
+
 // --- listing -------------------------------------------------------------------------------------------------
 
 TEST(S3BackendTest, ListsPastAThousandAndSkipsWhatIsNoBlob) {

@@ -87,10 +87,12 @@ uint64_t MemS3::Handle(const HttpRequest& request, HttpResponse* response) {
       ++late;
       continue;
     }
-    Serve(late->second);
+    const HttpResponse unheard = Serve(late->second);
+    late_done_ += unheard.status / 100 == 2 ? 1 : 0;
     late = late_.erase(late);
   }
   switch (plan.what) {
+    case Plan::What::kTwice: Serve(request); [[fallthrough]];
     case Plan::What::kServe: *response = Serve(request); break;
     case Plan::What::kLoseAnswer:
       Serve(request);
@@ -120,6 +122,7 @@ HttpResponse MemS3::Serve(const HttpRequest& request) {
     objects_.erase(q.key);
     return Answer(204);
   }
+  if (q.Has("uploads")) return ListUploads(q);
   return q.Has("list-type") ? List(q) : Get(q);
 }
 
@@ -189,12 +192,44 @@ HttpResponse MemS3::Post(const Question& q) {
                   "<InitiateMultipartUploadResult><UploadId>" + id + "</UploadId></InitiateMultipartUploadResult>");
   }
   if (q.Has("uploadId")) return Complete(q);
+  return DeleteMany(q);
+}
+
+HttpResponse MemS3::DeleteMany(const Question& q) {
+  if (!habits_.deletes_many) return ErrorAnswer(501, "NotImplemented");
   const auto xml = s3::ParseXml(q.Body());
-  if (!xml.ok()) return ErrorAnswer(400, "MalformedXML");
+  if (!xml.ok() || xml->children.size() > 1001) return ErrorAnswer(400, "MalformedXML");  // <Quiet>, and 1,000
+  std::string errors;
   for (const s3::XmlElement& object : xml->children) {
-    if (object.name == "Object") objects_.erase(std::string(object.Text("Key")));
+    if (object.name != "Object") continue;
+    const std::string key(object.Text("Key"));
+    if (!kept_in_bulk_.contains(key)) {
+      objects_.erase(key);
+      continue;
+    }
+    errors += "<Error><Key>" + key + "</Key><Code>InternalError</Code></Error>";
   }
-  return Answer(200, "<DeleteResult/>");
+  return Answer(200, "<DeleteResult>" + errors + "</DeleteResult>");
+}
+
+HttpResponse MemS3::ListUploads(const Question& q) const {
+  std::map<std::pair<std::string, std::string>, bool> found;  // by key and id
+  const std::pair<std::string, std::string> after = {q.Get("key-marker"), q.Get("upload-id-marker")};
+  for (const auto& [id, upload] : uploads_) {
+    if (upload.key.starts_with(q.Get("prefix")) && std::pair(upload.key, id) > after) found[{upload.key, id}] = true;
+  }
+  std::string entries, markers;
+  size_t n = 0;
+  for (const auto& [which, yes] : found) {
+    if (n++ == habits_.uploads_a_page) break;
+    const auto& [key, id] = which;
+    entries += "<Upload><Key>" + s3::PercentEncode(key, false) + "</Key><UploadId>" + id + "</UploadId></Upload>";
+    markers = "<NextKeyMarker>" + s3::PercentEncode(key, false) + "</NextKeyMarker><NextUploadIdMarker>" + id +
+              "</NextUploadIdMarker>";
+  }
+  const std::string truncated = n > habits_.uploads_a_page ? "true" : "false";
+  return Answer(200, "<ListMultipartUploadsResult><EncodingType>url</EncodingType><IsTruncated>" + truncated +
+                         "</IsTruncated>" + markers + entries + "</ListMultipartUploadsResult>");
 }
 
 HttpResponse MemS3::Complete(const Question& q) {
@@ -267,6 +302,11 @@ void MemS3::SetPlan(std::function<Plan(const HttpRequest&, uint64_t)> plan) {
   plan_ = std::move(plan);
 }
 
+void MemS3::KeepInBulk(std::set<std::string> keys) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  kept_in_bulk_ = std::move(keys);
+}
+
 std::vector<std::string> MemS3::TakeLog() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return std::exchange(log_, {});
@@ -282,6 +322,23 @@ std::vector<std::string> MemS3::Keys() const {
 size_t MemS3::uploads() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return uploads_.size();
+}
+
+uint64_t MemS3::late_done() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return late_done_;
+}
+
+std::string MemS3::Contents(const std::string& key) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = objects_.find(key);
+  return found == objects_.end() ? std::string() : found->second.bytes;
+}
+
+void MemS3::Corrupt(const std::string& key, std::string bytes) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = objects_.find(key);
+  if (found != objects_.end()) found->second.bytes = std::move(bytes);
 }
 
 }  // namespace tarn::test

@@ -29,6 +29,8 @@ struct Habits {
   int lost_race_status = 412;
   std::string lost_race_code = "PreconditionFailed";
   bool quotes_etags = true;
+  bool deletes_many = true;  // false: 501
+  size_t uploads_a_page = 1000;
 };
 
 struct Plan {
@@ -38,6 +40,7 @@ struct Plan {
     kLoseRequest,  // the connection breaks, and nothing is carried out
     kRefuse,       // `answer`, and nothing is carried out
     kLate,         // `answer` now, and carried out before the `later`th request from now
+    kTwice,        // carried out twice, and the second answer is heard
   };
   What what = What::kServe;
   s3::HttpResponse answer;
@@ -57,10 +60,17 @@ class MemS3 final : public s3::HttpTransport {
 
   // Asked for each request, in the order in which they are started; `nth` counts from 1.
   void SetPlan(std::function<Plan(const s3::HttpRequest& request, uint64_t nth)> plan);
+  // A bulk delete leaves these keys, each with an <Error>.
+  void KeepInBulk(std::set<std::string> keys);
   // "GET /bucket/key?query" of all requests since the last call.
   std::vector<std::string> TakeLog();
   std::vector<std::string> Keys() const;
-  size_t uploads() const;  // neither completed nor aborted
+  size_t uploads() const;      // neither completed nor aborted
+  uint64_t late_done() const;  // late requests that changed something when they came
+  // The bytes of an object as they lie there, and bytes that changed behind its back: its ETag stays. Empty: it is
+  // not there, or has none.
+  std::string Contents(const std::string& key) const;
+  void Corrupt(const std::string& key, std::string bytes);
 
  private:
   friend class MemQueue;
@@ -83,7 +93,9 @@ class MemS3 final : public s3::HttpTransport {
   s3::HttpResponse Copy(const Question& q, const std::string& source);
   s3::HttpResponse Post(const Question& q);
   s3::HttpResponse Complete(const Question& q);
+  s3::HttpResponse DeleteMany(const Question& q);
   s3::HttpResponse List(const Question& q) const;
+  s3::HttpResponse ListUploads(const Question& q) const;
   s3::HttpResponse Store(const Question& q, std::string bytes, const s3::HttpHeaders& metadata, bool conditional);
   std::string Etag(const std::string& etag) const { return habits_.quotes_etags ? "\"" + etag + "\"" : etag; }
 
@@ -91,11 +103,12 @@ class MemS3 final : public s3::HttpTransport {
   const Habits habits_;
   mutable std::mutex mutex_;  // guards all below
   std::function<Plan(const s3::HttpRequest&, uint64_t)> plan_;
-  uint64_t requests_ = 0, versions_ = 0;
+  uint64_t requests_ = 0, versions_ = 0, late_done_ = 0;
   std::vector<std::string> log_;
   std::vector<std::pair<uint64_t, s3::HttpRequest>> late_;  // due before that request
   std::map<std::string, Object> objects_;
   std::map<std::string, Upload> uploads_;
+  std::set<std::string> kept_in_bulk_;
   std::set<std::string> lost_races_;  // keys whose next loser is told 412
 };
 

@@ -1,6 +1,8 @@
 // A backend over MemS3 with virtual time: what the tests without a server stand on.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <string>
 

@@ -3,9 +3,9 @@
 
 #include <map>
 
-#include "backends/s3/blob_name.h"
 #include "backends/s3/calls.h"
 #include "backends/s3/s3_internal.h"
+#include "tarn/sdk/blob_name.h"
 
 namespace tarn::s3 {
 namespace {

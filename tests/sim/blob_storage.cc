@@ -25,7 +25,11 @@ class BlobStorage final : public SimStorage {
       : object_(object),
         chance_(seed),
         fault_chance_(seed),
-        disk_(std::make_shared<MemBackend>(MemOptions{.append = files, .locks = files})) {}
+        disk_(std::make_shared<MemBackend>(
+            MemOptions{.append = files,
+                       .locks = files,
+                       .bulk = object,
+                       .latency = object ? LatencyClass::kNetwork : LatencyClass::kMemory})) {}
 
   std::shared_ptr<Backend> Mount() override;
   void Crash(uint64_t seed, CrashMode mode) override;

@@ -60,6 +60,25 @@ TEST(Lives, Bucket) {
   LiveWell("bucket", {"throttled", "lost answer", "duplicate PUT", "late PUT", "late PUT landed", "bit rot"});
 }
 
+TEST(Lives, Tiered) {
+  LiveWell("tiered",
+           {"io", "io after the effect", "no space", "throttled", "lost answer", "late PUT landed", "bit rot"});
+}
+
+TEST(Lives, Cached) {
+  LiveWell("cached", {"throttled", "lost answer", "duplicate PUT", "late PUT", "late PUT landed"});
+}
+
+// Fewer, because each request is signed, sent, answered and parsed.
+TEST(Lives, S3) {
+  const uint64_t lives = FromEnvironment("TARN_LIVES", 8);
+  const Tally all = Live("s3", 1, lives);
+  if (testing::Test::HasFailure() || std::getenv("TARN_SEED") != nullptr || lives < 8) return;
+  for (const char* kind : {"throttled", "outage", "lost answer", "duplicate PUT", "late PUT", "late PUT landed"}) {
+    EXPECT_TRUE(all.faults.contains(kind)) << "never met: " << kind;
+  }
+}
+
 // Each line: world, seed, steps, what it found. Lives change when the worlds do, so a seed is only as good as the
 // directed test that stands beside it; it is kept because it costs nothing.
 TEST(Lives, SeedsThatFoundBugs) {

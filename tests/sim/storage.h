@@ -1,6 +1,6 @@
 // SimStorage: the disk (or bucket) under a simulated process. The contract between worlds and kinds of storage:
-// mem_storage (blobs in memory, fast), file_storage (the local backend over a simulated POSIX filesystem) and
-// object_storage (blobs in an object store that throttles, loses answers and delivers late).
+// blob_storage (blobs in memory: a disk, or a bucket that throttles, loses answers and delivers late), file_storage
+// (the local backend over a simulated POSIX filesystem) and s3_storage (the S3 backend over a simulated server).
 //
 // A process mounts it, dies, and the next one mounts what the crash left. Faults are drawn from the seed at each
 // call, at the rates that are set; a fault that could not change what the caller sees is not counted.

@@ -111,6 +111,13 @@ void StoreWorld::ReadOnly() {
   Commit found = 0;
   if (!FindState(**reader, model_.floor(false), model_.newest(), "read-only", &found)) return;
   if ((*reader)->Put("x", "y").code() != Code::kInvalid) Differ("a read-only store took a write");
+  // It follows a writer that moves on.
+  Flush(step_ % 2 == 0);
+  if (!failure_.empty() || !model_.doubts().empty() || refuses_) return;
+  const Status caught_up = (*reader)->CatchUp();
+  Count();
+  if (!Good(caught_up, "catch up")) return;
+  FindState(**reader, std::max(found, model_.floor(false)), model_.newest(), "a follower", &found);
 }
 
 void StoreWorld::SecondOpen() {

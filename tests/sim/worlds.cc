@@ -1,9 +1,12 @@
 #include "tests/sim/worlds.h"
 
 #include "tests/sim/blob_storage.h"
+#include "tests/sim/cached_storage.h"
 #include "tests/sim/file_storage.h"
 #include "tests/sim/lake_world.h"
+#include "tests/sim/s3_storage.h"
 #include "tests/sim/store_world.h"
+#include "tests/sim/tiered_storage.h"
 
 namespace tarn::test {
 
@@ -17,6 +20,12 @@ const std::vector<WorldKind>& Worlds() {
        [](const WorldOptions& o) { return MakeStoreWorld(o, MakeObjectStorage(o.seed)); }},
       {"bucket", "the same with nothing beside the bucket: the log is objects, and no lock keeps writers apart",
        [](const WorldOptions& o) { return MakeStoreWorld(o, MakeBucketStorage(o.seed)); }},
+      {"tiered", "a store in a bucket with its log and hot tables on a disk",
+       [](const WorldOptions& o) { return MakeStoreWorld(o, MakeTieredStorage(o.seed)); }},
+      {"s3", "a store through the S3 backend on a server that throttles, loses answers, acts late and twice",
+       [](const WorldOptions& o) { return MakeStoreWorld(o, MakeS3Storage(o.seed)); }},
+      {"cached", "the same behind a cache on a disk that fails, fills up and rots without anybody noticing",
+       [](const WorldOptions& o) { return MakeStoreWorld(o, MakeCachedStorage(o.seed)); }},
       {"lake", "a lake (files, directories, snapshots, streams) on blobs in memory",
        [](const WorldOptions& o) { return MakeLakeWorld(o, MakeMemStorage(o.seed)); }},
       {"lakefiles", "a lake on the local backend over a simulated filesystem",

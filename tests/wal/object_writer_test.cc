@@ -1,5 +1,6 @@
 // The log on a backend without append files: what only objects can do wrong. Its contract:
 // segmented_contract_test.cc.
+#include "tests/support/fault_backend.h"
 #include "tests/support/mem_backend.h"
 #include "tests/wal/wal_fixture.h"
 #include "wal/builtin.h"
@@ -49,6 +50,27 @@ TEST_F(ObjectLog, ANumberThatWasReleasedIsNoFence) {
   const auto writer = OpenAt(next);
   EXPECT_GT(writer->segment(), begun);
   EXPECT_EQ(old_writer->Append("lost", Durability::kPower).code(), Code::kFenced);
+}
+
+// A bulk delete that failed, or that a crash ended, leaves any of them: nobody misses the others.
+TEST_F(ObjectLog, AFailedBulkReleaseLeavesGapsThatHarmNothing) {
+  disk_ = std::make_shared<test::MemBackend>(test::MemOptions{.append = false, .locks = false, .bulk = true});
+  test::FaultBackend faulty(disk_);
+  const auto writer = strategy_->Open(faulty, kStore, 1).value();
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(writer->Append("flushed", Durability::kPower).ok());
+  const uint64_t begun = writer->Rotate().value();
+  ASSERT_TRUE(writer->Append("kept", Durability::kPower).ok());
+  faulty.Arm({.at_call = 1, .only = [](const test::Call& call) { return call.op == test::Op::kDeleteMany; }});
+  EXPECT_EQ(writer->Release(begun).code(), Code::kIo);
+  const size_t left = disk_->List("wal/", "", 50)->blobs.size();
+  EXPECT_GT(left, 2u);
+  EXPECT_LT(left, 22u);
+  EXPECT_EQ(Replay(begun).payloads, std::vector<std::string>{"kept"});
+  const auto next = strategy_->Open(*disk_, kStore, Replay(begun).end.next_segment);
+  ASSERT_TRUE(next.ok()) << next.status().ToString();
+  EXPECT_EQ(writer->Append("lost", Durability::kPower).code(), Code::kFenced);
+  ASSERT_TRUE((*next)->Release((*next)->segment()).ok());
+  EXPECT_EQ(disk_->List("wal/", "", 50)->blobs.size(), 1u);
 }
 
 // He may wake up after everything of his was flushed and released.
