@@ -68,7 +68,7 @@ MUTANTS = [
            "segments_.front().number < first_needed)", "segments_.front().number <= first_needed)",
            [STORE, ("wal_test",)]),
     Mutant("fenced-append-believed", "a log object that another writer has put counts as one's own",
-           "wal/object_writer.cc", "if (!own) {", "if (false) {",
+           "wal/object_writer.cc", "if (!own) {", "if (!own && false) {",
            [("wal_test", "--gtest_filter=ObjectLog.*"), ("kernel_test", "--gtest_filter=Takeover.*")]),
     Mutant("taken-log-not-replayed", "what another writer logged between replay and takeover is not replayed",
            "kernel/open.cc", "if (log_->segment() == segment) return {};", "if (log_ != nullptr) return {};",
