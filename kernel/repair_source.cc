@@ -41,14 +41,4 @@ Result<std::unique_ptr<BlobReader>> RepairSource::Open(std::string_view name) {
   return std::unique_ptr<BlobReader>(std::make_unique<ZeroingReader>(std::move(blob), name, &unreadable_));
 }
 
-Result<std::vector<BlobInfo>> ListBlobs(Backend& backend, std::string_view prefix) {
-  std::vector<BlobInfo> all;
-  for (bool more = true; more;) {
-    TARN_ASSIGN(ListPage page, backend.List(prefix, all.empty() ? "" : all.back().name, 1000));
-    more = page.more && !page.blobs.empty();
-    std::move(page.blobs.begin(), page.blobs.end(), std::back_inserter(all));
-  }
-  return all;
-}
-
 }  // namespace tarn::kernel

@@ -41,7 +41,4 @@ class RepairSource final : public Backend {
   Unreadable unreadable_;
 };
 
-// Everything below `prefix`, over all pages.
-Result<std::vector<BlobInfo>> ListBlobs(Backend& backend, std::string_view prefix);
-
 }  // namespace tarn::kernel

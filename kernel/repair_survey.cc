@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/list_all.h"
 #include "base/next_step.h"
 #include "kernel/repair_log.h"
 
@@ -36,7 +37,7 @@ Result<ManifestRecord> ReadRecord(Backend& source, uint64_t number) {
 }  // namespace
 
 Result<FoundStore> RepairSurvey::Run() {
-  TARN_ASSIGN(const auto blobs, ListBlobs(source_, "table/"));
+  TARN_ASSIGN(const auto blobs, ListAll(source_, "table/"));
   for (const BlobInfo& blob : blobs) {
     if (const uint64_t number = NumberOf(blob.name, TableBlobName)) on_device_[number] = blob.size;
   }
@@ -68,7 +69,7 @@ Result<FoundStore> RepairSurvey::Run() {
 }
 
 Status RepairSurvey::ReadManifest() {
-  TARN_ASSIGN(const auto blobs, ListBlobs(source_, "manifest/"));
+  TARN_ASSIGN(const auto blobs, ListAll(source_, "manifest/"));
   for (const BlobInfo& blob : blobs) {
     const uint64_t number = NumberOf(blob.name, ManifestBlobName);
     if (number == 0) continue;  // a stray file

@@ -6,29 +6,10 @@
 #include <map>
 
 #include "tests/kernel/sim_store.h"
-#include "tests/support/wrapping_backend.h"
+#include "tests/support/interrupted.h"
 
 namespace tarn::test {
 namespace {
-
-// Runs `action` before its call number `at`.
-class Interrupted final : public WrappingBackend {
- public:
-  Interrupted(std::shared_ptr<Backend> inner, int at, std::function<void()> action)
-      : WrappingBackend(std::move(inner)), at_(at), action_(std::move(action)) {}
-  bool reached() const { return calls_ >= at_; }
-
- protected:
-  Status Around(const Call&, const Effect& effect) override {
-    if (++calls_ == at_) action_();
-    return effect();
-  }
-
- private:
-  const int at_;
-  int calls_ = 0;
-  const std::function<void()> action_;
-};
 
 class Takeover : public testing::Test {
  protected:
