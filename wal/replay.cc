@@ -8,6 +8,7 @@
 
 #include "base/blobs_ahead.h"
 #include "base/next_step.h"
+#include "wal/live_segment.h"
 #include "wal/record.h"
 #include "wal/segment_reader.h"
 
@@ -84,14 +85,15 @@ class Replayer {
     end_.first_segment = first_segment_;
     SegmentEnd end = {from_.segment, from_.offset, from_.chain, from_.sealed, false, from_.complete, from_.object};
     if (!from_.complete) {
-      const Result<std::unique_ptr<BlobReader>> blob = backend_.Open(SegmentName(from_.segment));
-      if (blob.status().code() == Code::kNotFound) return Deleted(from_.segment);
-      TARN_TRY(blob.status());
-      if ((*blob)->size() < from_.offset) {
-        return Status::Corruption(Place(from_.segment, (*blob)->size()) + "the log segment is shorter than it was" +
+      Result<std::unique_ptr<BlobReader>> opened = backend_.Open(SegmentName(from_.segment));
+      if (opened.status().code() == Code::kNotFound) return Deleted(from_.segment);
+      TARN_TRY(opened.status());
+      const LiveSegment blob(backend_, SegmentName(from_.segment), std::move(*opened));
+      if (blob.size() < from_.offset) {
+        return Status::Corruption(Place(from_.segment, blob.size()) + "the log segment is shorter than it was" +
                                   std::string(kRepairStep));
       }
-      SegmentReader reader(**blob, store_id_, from_.segment);
+      SegmentReader reader(blob, store_id_, from_.segment);
       reader.StandAt(from_.offset, from_.chain);
       TARN_ASSIGN(end, ReplayRecords(&reader, from_.segment));
     }
@@ -106,13 +108,14 @@ class Replayer {
   }
 
   Result<SegmentEnd> ReplaySegment(uint64_t segment, const std::optional<SegmentEnd>& before) {
-    Result<std::unique_ptr<BlobReader>> blob = blobs_->Open(SegmentName(segment));
-    if (!blob.ok() && blob.status().code() == Code::kNotFound) {
+    Result<std::unique_ptr<BlobReader>> opened = blobs_->Open(SegmentName(segment));
+    if (!opened.ok() && opened.status().code() == Code::kNotFound) {
       if (before.has_value() && before->sealed) return Missing(segment, before->segment);
       return Deleted(segment);
     }
-    if (!blob.ok()) return blob.status();
-    SegmentReader reader(**blob, store_id_, segment);
+    if (!opened.ok()) return opened.status();
+    const LiveSegment blob(backend_, SegmentName(segment), std::move(*opened));
+    SegmentReader reader(blob, store_id_, segment);
     TARN_ASSIGN(std::optional<SegmentHeader> header, reader.ReadHeader());
     if (!header.has_value()) {
       TARN_ASSIGN(const std::optional<uint64_t> witness, reader.FindWitnessBehind());
