@@ -59,7 +59,7 @@ class ReaderView final : public View {
 
  private:
   template <typename Reading>
-  auto Steady(const Reading& reading) EXCLUDES(mutex_) -> decltype(reading(std::declval<View&>())) {
+  auto Steady(const Reading& reading) -> decltype(reading(std::declval<View&>())) {
     std::shared_ptr<View> view = Current();
     auto got = reading(*view);
     if (got.ok() || got.status().os_error() != ESTALE) return got;
