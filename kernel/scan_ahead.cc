@@ -5,10 +5,7 @@
 
 namespace tarn::kernel {
 
-ScanAhead::~ScanAhead() {
-  Drop();
-  engine_.ReturnQueue(std::move(queue_));
-}
+ScanAhead::~ScanAhead() { Drop(); }
 
 void ScanAhead::Continue(const Table& table, uint64_t offset) {
   uint64_t next = pieces_.empty() ? offset : pieces_.back()->bytes.end;

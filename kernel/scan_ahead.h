@@ -12,13 +12,14 @@
 #include <memory>
 #include <optional>
 
+#include "kernel/pool_read_queue.h"
 #include "kernel/read_engine.h"
 
 namespace tarn::kernel {
 
 class ScanAhead {
  public:
-  explicit ScanAhead(ReadEngine& engine) : engine_(engine), queue_(engine.TakeQueue()) {}
+  explicit ScanAhead(ReadEngine& engine) : engine_(engine), queue_(std::make_unique<PoolReadQueue>(engine.pool_)) {}
   ~ScanAhead();  // as Drop
   ScanAhead(const ScanAhead&) = delete;
   ScanAhead& operator=(const ScanAhead&) = delete;
@@ -57,6 +58,7 @@ class ScanAhead {
   void Forget(const Piece& piece);
 
   ReadEngine& engine_;
+  // Not the backend's: a merge goes on in another thread with reads under way, which a ring may refuse.
   std::unique_ptr<ReadQueue> queue_;
   std::deque<std::unique_ptr<Piece>> pieces_;  // in order of place
   size_t in_flight_ = 0;

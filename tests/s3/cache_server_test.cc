@@ -14,7 +14,7 @@ class S3CacheTest : public S3ServerTest {
  protected:
   void SetUp() override {
     S3ServerTest::SetUp();
-    directory_ = testing::TempDir() + "/s3_cache_test." + s3::Hex(OwnPrefix().substr(0, 20));
+    directory_ = testing::TempDir() + "/s3_cache_test." + s3::Hex(OwnPrefix());  // of this test alone
     std::filesystem::remove_all(directory_);
   }
   void TearDown() override {
