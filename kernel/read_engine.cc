@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/next_step.h"
+#include "base/this_thread.h"
 
 namespace tarn::kernel {
 namespace {
@@ -25,13 +26,6 @@ constexpr size_t kIdleQueuesMax = 16;
 
 std::string PlaceOf(const Table& table, uint64_t offset) {
   return TableBlobName(table.number()) + " at offset " + std::to_string(offset);
-}
-
-// Names the calling thread; never used again by a later one.
-uint64_t ThisThread() {
-  static std::atomic<uint64_t> threads{0};
-  thread_local const uint64_t mine = ++threads;
-  return mine;
 }
 
 uint64_t EndOf(BlockHandle handle) { return handle.offset + handle.stored_bytes; }
@@ -376,10 +370,17 @@ std::unique_ptr<ReadQueue> ReadEngine::TakeQueue() {
       return queue;
     }
   }
-  if (ReadQueueSource* source = backend_.features().queues; source != nullptr) {
-    if (std::unique_ptr<ReadQueue> queue = source->NewReadQueue(); queue != nullptr) return queue;
-  }
-  return std::make_unique<PoolReadQueue>(pool_);
+  return NewQueue(backend_.features().queues);
+}
+
+std::unique_ptr<ReadQueue> ReadEngine::NewMovingQueue() {
+  ReadQueueSource* const source = backend_.features().queues;
+  return NewQueue(source != nullptr && source->MayMove() ? source : nullptr);
+}
+
+std::unique_ptr<ReadQueue> ReadEngine::NewQueue(ReadQueueSource* source) {
+  std::unique_ptr<ReadQueue> queue = source == nullptr ? nullptr : source->NewReadQueue();
+  return queue == nullptr ? std::make_unique<PoolReadQueue>(pool_) : std::move(queue);
 }
 
 void ReadEngine::ReturnQueue(std::unique_ptr<ReadQueue> queue) {

@@ -78,6 +78,9 @@ class ReadEngine final : public BlockSource {
 
   std::unique_ptr<ReadQueue> TakeQueue();
   void ReturnQueue(std::unique_ptr<ReadQueue> queue);
+  // One that another thread may go on with. Not to be returned: it may be one of the pool.
+  std::unique_ptr<ReadQueue> NewMovingQueue();
+  std::unique_ptr<ReadQueue> NewQueue(ReadQueueSource* source);  // null: of the pool
 
   struct IdleQueue {
     uint64_t thread = 0;  // that used it last

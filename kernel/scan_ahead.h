@@ -12,14 +12,13 @@
 #include <memory>
 #include <optional>
 
-#include "kernel/pool_read_queue.h"
 #include "kernel/read_engine.h"
 
 namespace tarn::kernel {
 
 class ScanAhead {
  public:
-  explicit ScanAhead(ReadEngine& engine) : engine_(engine), queue_(std::make_unique<PoolReadQueue>(engine.pool_)) {}
+  explicit ScanAhead(ReadEngine& engine) : engine_(engine), queue_(engine.NewMovingQueue()) {}
   ~ScanAhead();  // as Drop
   ScanAhead(const ScanAhead&) = delete;
   ScanAhead& operator=(const ScanAhead&) = delete;
@@ -58,8 +57,7 @@ class ScanAhead {
   void Forget(const Piece& piece);
 
   ReadEngine& engine_;
-  // Not the backend's: a merge goes on in another thread with reads under way, which a ring may refuse.
-  std::unique_ptr<ReadQueue> queue_;
+  std::unique_ptr<ReadQueue> queue_;           // a moving one: a merge goes on in another thread with reads under way
   std::deque<std::unique_ptr<Piece>> pieces_;  // in order of place
   size_t in_flight_ = 0;
   size_t wanted_ = 1;

@@ -137,6 +137,9 @@ class CachedBackend final : public Backend, public ReadQueueSource, public BulkD
     if (queue == nullptr || core_.cache == nullptr) return queue;
     return NewCachedQueue(&core_, std::move(queue));
   }
+  bool MayMove() const override {
+    return remote_->features().queues->MayMove() && (core_.cache == nullptr || core_.cache->DiskQueueMayMove());
+  }
 
   Status DeleteAll(std::span<const std::string> names) override {
     for (const std::string& name : names) TakeFresh(name);

@@ -200,4 +200,9 @@ std::unique_ptr<ReadQueue> DiskCache::NewDiskQueue() {
   return source == nullptr ? nullptr : source->NewReadQueue();
 }
 
+bool DiskCache::DiskQueueMayMove() const {
+  const ReadQueueSource* const source = disk_->features().queues;
+  return source == nullptr || source->MayMove();
+}
+
 }  // namespace tarn::cached

@@ -84,6 +84,7 @@ class DiskCache {
   bool off() const { return off_.load(std::memory_order_relaxed); }
   void AppendMeters(std::vector<Meter>* meters);
   std::unique_ptr<ReadQueue> NewDiskQueue();  // null when the disk has none
+  bool DiskQueueMayMove() const;
 
  private:
   static constexpr size_t kMaxSealed = 4;  // segments that wait for the disk in memory

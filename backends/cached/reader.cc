@@ -4,19 +4,13 @@
 #include <cstring>
 
 #include "base/hash.h"
+#include "base/this_thread.h"
 
 namespace tarn::cached {
 namespace {
 
 // A larger read takes its time on the wire, not for the way there.
 constexpr uint64_t kMaxRead = 8 << 20;
-
-// Names the calling thread; never used again by a later one.
-uint64_t ThisThread() {
-  static std::atomic<uint64_t> threads{0};
-  thread_local const uint64_t mine = ++threads;
-  return mine;
-}
 
 }  // namespace
 

@@ -100,6 +100,7 @@ class LocalBackend final : public Backend,
   }
   Result<std::unique_ptr<Lock>> TryLock(std::string_view name, std::string_view holder) override;
   std::unique_ptr<ReadQueue> NewReadQueue() override { return uring_ ? NewUringQueue() : nullptr; }
+  bool MayMove() const override { return !uring_; }
   Result<SpaceInfo> Space() override {
     SpaceInfo space;
     const int result = directory_.ops().Space(directory_.root(), &space);

@@ -99,6 +99,7 @@ class S3BackendImpl final : public S3Backend,
   const BackendInfo& info() const override { return info_; }
   BackendFeatures features() override { return {.queues = this, .bulk = this, .collector = this, .meters = this}; }
   std::unique_ptr<ReadQueue> NewReadQueue() override { return NewS3Queue(client_, options_.connections); }
+  bool MayMove() const override { return true; }
   S3Stats stats() const override;
   const S3Prices& prices() const override { return options_.prices; }
   std::vector<Meter> Meters() override;

@@ -118,6 +118,7 @@ class TieredBackend final : public Backend,
     auto far = far_->features().queues->NewReadQueue();
     return near == nullptr || far == nullptr ? nullptr : NewTieredQueue(std::move(near), std::move(far));
   }
+  bool MayMove() const override { return near_->features().queues->MayMove() && far_->features().queues->MayMove(); }
   Status DeleteAll(std::span<const std::string> names) override;
   void Prefer(std::string_view name, Place place) override;
   std::vector<Meter> Meters() override;

@@ -518,7 +518,7 @@ TEST_F(CachedTest, ManyThreadsGetWhatIsThere) {
       }
       ASSERT_TRUE(out == content.substr(offset, out.size())) << name << " " << offset;
       if (round % 10 != 0) continue;
-      const std::string mine = "table/" + std::to_string(100 * me + static_cast<uint64_t>(round));
+      const std::string mine = "table/" + std::to_string(1000 * me + static_cast<uint64_t>(round));
       const auto writer = cached->Create(mine).value();
       ASSERT_TRUE(writer->Append(content).ok() && writer->Finish().ok());
       ASSERT_TRUE(Read(*cached, mine, 0, content.size()) == content);

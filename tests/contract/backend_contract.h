@@ -525,6 +525,32 @@ TEST_P(BackendContract, IdleQueueMayChangeItsOwner) {
   }
 }
 
+TEST_P(BackendContract, QueueThatMayMoveGoesOnElsewhere) {
+  ReadQueueSource* const source = backend_->features().queues;
+  if (source == nullptr || !source->MayMove()) return;
+  const auto queue = source->NewReadQueue();
+  if (queue == nullptr) return;
+  TARN_ASSERT_OK(Write(*backend_, "x", Pattern(4, 100'000)));
+  auto reader = backend_->Open("x");
+  TARN_ASSERT_OK(reader.status());
+  std::vector<std::string> out(20, std::string(5000, '?'));
+  std::vector<ReadRequest> requests;
+  for (size_t i = 0; i < out.size(); ++i)
+    requests.push_back({reader->get(), i * 1000, out[i], Status::Io("not read")});
+  size_t back = 0;
+  for (size_t i = 0; i < out.size(); ++i) {
+    InParallel(1, [&](int) {
+      queue->Submit(&requests[i]);
+      if (i % 4 == 3) back += queue->Wait().size();
+    });
+  }
+  while (back < out.size()) InParallel(1, [&](int) { back += queue->Wait().size(); });
+  for (size_t i = 0; i < out.size(); ++i) {
+    EXPECT_TRUE(requests[i].status.ok()) << requests[i].status.ToString();
+    EXPECT_TRUE(out[i] == Pattern(4, 100'000).substr(i * 1000, 5000)) << i;
+  }
+}
+
 // --- append files ------------------------------------------------------------------------------------------
 
 TEST_P(BackendContract, AppendFileGrowsInSight) {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <thread>
 
 #include "kernel/read_engine.h"
 #include "tests/kernel_read/watched_backend.h"
@@ -239,13 +240,35 @@ TEST_F(NetworkScanTest, AWalkHasSeveralReadsUnderWayAndReadsNothingTwice) {
       EXPECT_EQ(Walk(*cursor), kKeys);
       EXPECT_TRUE(cursor->status().ok());
     }
-    EXPECT_GE(backend_.peak(), 1u);
+    EXPECT_EQ(backend_.peak(), 4u);
     EXPECT_EQ(budget_.used() - cache_.bytes(), used) << "all buffers were given back";
     uint64_t bytes = 0;
     for (const SeenRead& read : backend_.reads()) bytes += read.bytes;
     EXPECT_LT(bytes, table_->blob().size() * 102 / 100);
     EXPECT_LT(backend_.reads().size(), table_->blob().size() / (64 << 10) + 12) << "its index was read at once";
     cache_.EraseTable(1);
+  }
+}
+
+// As merges do, over backends whose queues follow them and over such whose queues do not.
+TEST_F(NetworkScanTest, AnotherThreadGoesOnWithAWalk) {
+  for (const bool may_move : {true, false}) {
+    backend_.may_move = may_move;
+    ScanSource source(*engine_, /*fill_cache=*/false);
+    const auto cursor = table_->NewCursor(source);
+    cursor->SeekToFirst();
+    uint64_t at = 0;
+    while (at < kKeys) {
+      std::thread([&] {
+        for (const uint64_t until = at + 500; at < until && cursor->valid(); ++at, cursor->Next()) {
+          ASSERT_EQ(UserKeyOf(cursor->key()), KeyOf(at));
+          ASSERT_EQ(cursor->value(), ValueOf(at));
+        }
+      }).join();
+      ASSERT_TRUE(at % 500 == 0 && !HasFailure());
+    }
+    EXPECT_FALSE(cursor->valid());
+    EXPECT_TRUE(cursor->status().ok());
   }
 }
 

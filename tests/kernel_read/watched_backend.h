@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "base/this_thread.h"
 #include "format/table.h"
 #include "format/table_builder.h"
 #include "tests/support/mem_backend.h"
@@ -41,6 +42,8 @@ class WatchedBackend final : public Backend, public ReadQueueSource {
   // before a minute has passed: then `gate_failed`).
   size_t gate = 0;
   bool gate_failed = false;
+  // False: its queues find it an error when another thread goes on with reads in flight.
+  bool may_move = true;
 
   std::vector<SeenRead> reads() const {
     std::lock_guard lock(mutex_);
@@ -75,6 +78,7 @@ class WatchedBackend final : public Backend, public ReadQueueSource {
     ++queues_made_;
     return std::make_unique<Queue>(this);
   }
+  bool MayMove() const override { return may_move; }
 
  private:
   class Reader final : public BlobReader {
@@ -104,6 +108,7 @@ class WatchedBackend final : public Backend, public ReadQueueSource {
     explicit Queue(WatchedBackend* owner) : owner_(owner) {}
     ~Queue() override { EXPECT_TRUE(pending_.empty()); }
     void Submit(ReadRequest* request) override {
+      CheckThread();
       pending_.push_back(request);
       bytes_ += request->out.size();
       std::lock_guard lock(owner_->mutex_);
@@ -112,6 +117,7 @@ class WatchedBackend final : public Backend, public ReadQueueSource {
     }
     std::vector<ReadRequest*> Wait() override {
       if (pending_.empty()) return {};
+      CheckThread();
       {
         std::lock_guard lock(owner_->mutex_);
         owner_->in_flight_at_wait.push_back(pending_.size());
@@ -124,7 +130,13 @@ class WatchedBackend final : public Backend, public ReadQueueSource {
     }
 
    private:
+    void CheckThread() {
+      if (pending_.empty()) thread_ = ThisThread();
+      EXPECT_TRUE(owner_->may_move || thread_ == ThisThread()) << "a second thread while reads are in flight";
+    }
+
     WatchedBackend* const owner_;
+    uint64_t thread_ = 0;  // that has reads in flight
     std::deque<ReadRequest*> pending_;
     uint64_t bytes_ = 0;
   };

@@ -41,6 +41,7 @@ class OneThreadBackend final : public WrappingBackend {
     return features;
   }
   std::unique_ptr<ReadQueue> NewReadQueue() override { return std::make_unique<SequentialQueue>(); }
+  bool MayMove() const override { return true; }
 
  private:
   Status Around(const Call&, const Effect& effect) override { return effect(); }

@@ -69,6 +69,7 @@ class MemBackend final : public Backend,
   Result<std::unique_ptr<AppendFile>> CreateAppend(std::string_view name) override;
   Result<std::unique_ptr<Lock>> TryLock(std::string_view name, std::string_view holder) override;
   std::unique_ptr<ReadQueue> NewReadQueue() override;
+  bool MayMove() const override { return true; }
   Result<SpaceInfo> Space() override;
   Status DeleteAll(std::span<const std::string> names) override;
 

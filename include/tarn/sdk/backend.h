@@ -89,7 +89,8 @@ struct ReadRequest {
   void* context = nullptr;  // the caller's, untouched
 };
 
-// Many reads in flight from one thread. One owner at a time; destroyed only when nothing is in flight.
+// Many reads in flight from one thread. One owner at a time, and one thread while anything is in flight, unless the
+// source says that it may move; destroyed only when nothing is in flight.
 class ReadQueue {
  public:
   virtual ~ReadQueue() = default;
@@ -143,6 +144,8 @@ class ReadQueueSource {
   // A queue for one thread, or null when the running kernel forbids it: the host then uses its own pool of
   // threads over BlobReader::Read, with the same results.
   virtual std::unique_ptr<ReadQueue> NewReadQueue() = 0;
+  // Whether another thread may go on with a queue that has reads in flight. io_uring binds them to theirs.
+  virtual bool MayMove() const = 0;
 };
 class SpaceSource {
  public:
