@@ -118,6 +118,17 @@ Json InfoJson(const BackupInfo& info) {
   return object;
 }
 
+// With `text` for people.
+void Report(Context& context, const BackupInfo& info, double seconds, bool json, const std::string& text) {
+  if (json) {
+    Json object = InfoJson(info);
+    object["seconds"] = seconds;
+    context.out.Print("{}\n", Dump(object));
+  } else if (!context.quiet) {
+    context.out.Print("{}\n", text);
+  }
+}
+
 std::string TablesText(uint64_t tables, uint64_t bytes) {
   return fmt::format("{}, {}", Plural(tables, "table", "tables"), HumanBytes(bytes));
 }
@@ -140,14 +151,9 @@ Status Ship(Context& context, DB& db, const BackupFlags& flags, const std::strin
   const auto made = Backup(db, *repository, options);
   TARN_TRY(At(url, journey.End(made.status())));
   const double seconds = SecondsSince(context, started);
-  if (flags.json) {
-    Json object = InfoJson(*made);
-    object["seconds"] = seconds;
-    context.out.Print("{}\n", Dump(object));
-  } else if (!context.quiet) {
-    context.out.Print("backup {} holds {}; sent {} {}\n", made->number, TablesText(made->tables, made->bytes),
-                      TablesText(made->sent_tables, made->sent_bytes), RateText(made->sent_bytes, seconds));
-  }
+  Report(context, *made, seconds, flags.json,
+         fmt::format("backup {} holds {}; sent {} {}", made->number, TablesText(made->tables, made->bytes),
+                     TablesText(made->sent_tables, made->sent_bytes), RateText(made->sent_bytes, seconds)));
   return {};
 }
 
@@ -298,15 +304,10 @@ Status RestoreBackup(Context& context, const RestoreFlags& flags, const Operands
   const auto back = Restore(*repository, flags.at, *target, options);
   TARN_TRY(At(operands[0], journey.End(back.status())));
   const double seconds = SecondsSince(context, started);
-  if (flags.json) {
-    Json object = InfoJson(*back);
-    object["seconds"] = seconds;
-    context.out.Print("{}\n", Dump(object));
-  } else if (!context.quiet) {
-    context.out.Print("restored backup {} of {} to {}: {} {}\n", back->number,
-                      TimeText(static_cast<int64_t>(back->created_wall_nanos)), Escape(operands[1]),
-                      TablesText(back->tables, back->bytes), RateText(back->sent_bytes, seconds));
-  }
+  Report(context, *back, seconds, flags.json,
+         fmt::format("restored backup {} of {} to {}: {} {}", back->number,
+                     TimeText(static_cast<int64_t>(back->created_wall_nanos)), Escape(operands[1]),
+                     TablesText(back->tables, back->bytes), RateText(back->sent_bytes, seconds)));
   return {};
 }
 

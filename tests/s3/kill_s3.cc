@@ -51,12 +51,12 @@ int Main(int argc, char** argv) {
     return 1;
   }
   Bucket place(std::move(*server));
-  const Status status = KillStore(arguments->seed, place).Run(arguments->count);
-  if (!status.ok()) {
-    std::fprintf(stderr, "FAILED: %s\nThe store is left in %s\n", status.ToString().c_str(), place.Prefix().c_str());
-    return 1;
-  }
-  return place.StartAfresh().ok() ? 0 : 1;
+  Status status = KillStore(arguments->seed, place).Run(arguments->count);
+  const std::string prefix = place.Prefix();
+  if (status.ok()) status = place.StartAfresh();
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "FAILED: %s\nThe store is left in %s\n", status.ToString().c_str(), prefix.c_str());
+  return 1;
 }
 
 }  // namespace

@@ -2,8 +2,7 @@
 // comes late.
 #include <barrier>
 
-#include "tests/s3/server_store.h"
-#include "tests/support/fault_proxy.h"
+#include "tests/s3/proxied_server.h"
 
 namespace tarn::test {
 namespace {
@@ -11,15 +10,8 @@ namespace {
 using s3::S3Backend;
 using s3::Verb;
 
-class S3ServerProxyTest : public S3ServerTest {
+class S3ServerProxyTest : public ProxiedServerTest {
  protected:
-  void SetUp() override {
-    S3ServerTest::SetUp();
-    if (HasFatalFailure() || IsSkipped()) return;
-    auto proxy = FaultProxy::Start({.upstream = server.endpoint});
-    ASSERT_TRUE(proxy.ok()) << proxy.status().ToString();
-    proxy_ = std::move(*proxy);
-  }
   // Through the proxy; proved before any rule, and nothing recorded.
   std::shared_ptr<S3Backend> Open() {
     s3::S3Options options = ServerOptions(server, OwnPrefix());
@@ -30,7 +22,6 @@ class S3ServerProxyTest : public S3ServerTest {
     proxy_->TakeRequests();
     return backend.ok() ? *backend : nullptr;
   }
-  std::unique_ptr<FaultProxy> proxy_;
 };
 
 std::string Bytes(size_t n) {

@@ -1,22 +1,14 @@
 // What a store asks of the real server, as the proxy before it saw it: one ranged GET for a cold read, and nothing
 // while it idles for TARN_S3_IDLE_SECONDS (cost_test.cc idles for an hour, on a simulated clock).
 #include "tarn/db.h"
-#include "tests/s3/server_store.h"
-#include "tests/support/fault_proxy.h"
+#include "tests/s3/proxied_server.h"
 #include "tests/support/from_environment.h"
 
 namespace tarn::test {
 namespace {
 
-class S3TraceTest : public S3ServerTest {
+class S3TraceTest : public ProxiedServerTest {
  protected:
-  void SetUp() override {
-    S3ServerTest::SetUp();
-    if (HasFatalFailure() || IsSkipped()) return;
-    auto proxy = FaultProxy::Start({.upstream = server.endpoint});
-    ASSERT_TRUE(proxy.ok()) << proxy.status().ToString();
-    proxy_ = std::move(*proxy);
-  }
   std::unique_ptr<DB> Open() {
     s3::S3Options options = ServerOptions(server, OwnPrefix());
     options.endpoint = proxy_->endpoint();
@@ -31,7 +23,6 @@ class S3TraceTest : public S3ServerTest {
     return db.ok() ? std::move(*db) : nullptr;
   }
 
-  std::unique_ptr<FaultProxy> proxy_;
   std::shared_ptr<s3::S3Backend> bucket_;
 };
 
