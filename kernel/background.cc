@@ -148,7 +148,9 @@ class Background::CompactTask {
       job_.reset();
       return true;
     }
-    if (!job_->status().ok()) return End(job_->status(), true);
+    if (!job_->status().ok()) {
+      return End(owner_.store_.ExplainRead(job_->status(), owner_.store_.manifest_number()), true);
+    }
     const Status published = Publish();
     return End(published, !published.ok() && !owner_.store_.failed());
   }

@@ -72,7 +72,7 @@ Status DB::Get(ColumnFamily family, std::string_view key, std::string* value, co
     const uint64_t view = engine_->store().manifest_number();
     Status got = kernel::Get(engine_->store(), family, key, options.snapshot, value);
     if (got.code() != Code::kCorruption || attempt == kernel::kOpenAttempts) return got;
-    if (!engine_->CaughtUpAfter(view, options.snapshot, &got)) return got;
+    if (!engine_->CaughtUpAfter(view, options.snapshot, &got)) return engine_->store().ExplainRead(got, view);
   }
 }
 std::vector<Status> DB::MultiGet(ColumnFamily family, const std::vector<std::string_view>& keys,
@@ -85,11 +85,14 @@ std::vector<Status> DB::MultiGet(ColumnFamily family, const std::vector<std::str
   for (int attempt = 0;; ++attempt) {
     const uint64_t view = engine_->store().manifest_number();
     std::vector<Status> got = kernel::MultiGet(engine_->store(), family, keys, options.snapshot, values);
-    const auto lost =
-        std::find_if(got.begin(), got.end(), [](const Status& s) { return s.code() == Code::kCorruption; });
-    if (lost == got.end() || attempt == kernel::kOpenAttempts ||
-        !engine_->CaughtUpAfter(view, options.snapshot, &*lost))
-      return got;
+    const auto damaged = [](const Status& s) { return s.code() == Code::kCorruption; };
+    const auto lost = std::find_if(got.begin(), got.end(), damaged);
+    if (lost == got.end() || attempt == kernel::kOpenAttempts) return got;
+    if (engine_->CaughtUpAfter(view, options.snapshot, &*lost)) continue;
+    for (Status& each : got) {
+      if (damaged(each)) each = engine_->store().ExplainRead(each, view);
+    }
+    return got;
   }
 }
 std::unique_ptr<Iterator> DB::NewIterator(ColumnFamily family, const ReadOptions& options) {

@@ -73,6 +73,7 @@ class Engine {
   Engine() = default;
   Status OpenReadOnly();
   bool MovedOn(uint64_t from) const;
+  Status LostTo(uint64_t epoch, const Status& said) const;
   bool OthersInterfered(const Status& opened) const;
   Status OpenForWriting();
   Status LoadOrCreate();

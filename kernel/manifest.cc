@@ -186,8 +186,7 @@ Status Manifest::Put(const ManifestRecord& record) {
 // Invariant 4, for the record that was put under `number`. Either it is garbage of a writer that slept meanwhile, or
 // real, and another writer has built on it since. Fenced says the same in both cases: nobody may count on it here.
 Status Manifest::CheckNewest(uint64_t number) {
-  // A lock beside the store keeps other machines away from nothing.
-  if (backend_.features().locks != nullptr && !backend_.info().log_is_near) return {};
+  if (!OthersMayPublish()) return {};
   const Result<std::vector<uint64_t>> behind = ListRecords(number);
   if (!behind.ok()) {
     broken_ = behind.status().Annotate("nobody knows whether " + ManifestBlobName(number) +
@@ -199,6 +198,10 @@ Status Manifest::CheckNewest(uint64_t number) {
   if (there.ok()) return Lost(behind->back(), *there);
   broken_ = there.status().Annotate("a later writer has the store");
   return broken_;
+}
+
+bool Manifest::OthersMayPublish() const {
+  return backend_.features().locks == nullptr || backend_.info().log_is_near;
 }
 
 Status Manifest::Lost(uint64_t number, const ManifestRecord& there) {

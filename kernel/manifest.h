@@ -49,6 +49,8 @@ class Manifest {
     writer_ = std::move(writer);
   }
 
+  // Whether nothing keeps writers on other machines away: a lock beside the store does not.
+  bool OthersMayPublish() const;
   const ManifestState& state() const { return state_; }
   // Not OK after a publish whose outcome is in doubt (invariant 5). Other failed publishes changed nothing.
   const Status& broken() const { return broken_; }

@@ -72,6 +72,15 @@ bool Engine::MovedOn(uint64_t from) const {
   return now.Load().ok() && now.state().last().number != from;
 }
 
+// Fenced when a writer after the one of `epoch`, which is us, has the store; else `said`.
+Status Engine::LostTo(uint64_t epoch, const Status& said) const {
+  Manifest now(*store_->parts.backend);
+  if (!now.Load().ok() || now.state().last().epoch <= epoch) return said;
+  const ManifestRecord& last = now.state().last();
+  return Status::Fenced("the store was taken over by " + last.writer + " (epoch " + std::to_string(last.epoch) +
+                        "), who deleted what was read here; reopen it (" + std::string(said.message()) + ")");
+}
+
 std::string Engine::HolderLine() const {
   const std::string& who = store_->parts.holder;
   char host[256] = "";
@@ -103,7 +112,9 @@ Status Engine::OpenReadOnly() {
     return Status::Unavailable("the store's writer moved on while it was read; open it again");
   TARN_TRY(CheckManifestIsNewest(again.state(), log));
   follower_ = std::make_unique<Follower>(*store_, manifest, mem, log);
-  store_->writer_moved_on = [this](uint64_t view) { return follower_->MovedOn(view); };
+  store_->explain_damage = [this](const Status& said, uint64_t view) {
+    return follower_->MovedOn(view) ? Store::MovedOn(said) : said;
+  };
   return {};
 }
 
@@ -129,6 +140,11 @@ Status Engine::OpenForWriting() {
   TARN_ASSIGN(const std::vector<BlobInfo> orphans, CheckTables());
   store_->Show(std::max(last.last_sequence, recovered->last_sequence()));
   manifest.TakeOver(last.epoch + 1, HolderLine());
+  if (manifest.OthersMayPublish()) {
+    store_->explain_damage = [this, epoch = last.epoch + 1](const Status& said, uint64_t) {
+      return LostTo(epoch, said);
+    };
+  }
   // Before the record that names it: a first_wal that is not there is a loss and not a crash.
   TARN_TRY(TakeLog(FirstOwnSegment(log, last.first_wal)));
   const uint64_t segment = log_->segment();

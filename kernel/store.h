@@ -99,14 +99,16 @@ class Store {
   static Status NoAnswer(const Status& failed) {
     return failed.code() == Code::kNotFound ? Status::Corruption(std::string(failed.message())) : failed;
   }
-  // What a reader is told of a failed read; Unavailable, with ESTALE, where a follower's writer deleted what was
-  // read. `view` is the record of the view that was read (ReadView::manifest).
+  // What a reader is told of a failed read. Where another process deleted what was read that is no damage:
+  // Unavailable, with ESTALE, for a follower of it, and Fenced for a writer that lost the store to it. `view` is the
+  // record of the view that was read (ReadView::manifest).
   Status ExplainRead(const Status& failed, uint64_t view) const {
     const Status said = NoAnswer(failed);
-    return said.code() == Code::kCorruption && writer_moved_on && writer_moved_on(view) ? MovedOn(said) : said;
+    return said.code() == Code::kCorruption && explain_damage ? explain_damage(said, view) : said;
   }
   static Status MovedOn(const Status& said);
-  std::function<bool(uint64_t view)> writer_moved_on;  // of a follower; set before anybody reads
+  // Of stores that another process may change meanwhile; set before anybody reads.
+  std::function<Status(const Status& said, uint64_t view)> explain_damage;
 
   Status error() const EXCLUDES(error_mutex_);
   bool failed() const { return failed_.load(std::memory_order_acquire); }

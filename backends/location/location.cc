@@ -1,9 +1,11 @@
 #include "backends/location/location.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "backends/cached/cached.h"
 #include "backends/local/local.h"
@@ -95,6 +97,18 @@ const std::map<std::string_view, Parameter>& Parameters() {
   return kParameters;
 }
 
+// That a parameter which is not ours is the bucket's. A name that is neither may be a secret gone astray, so it is
+// not repeated.
+Status CheckOfBucket(std::string_view name) {
+  std::vector<std::string_view> known = s3::S3UrlParameters();
+  if (std::find(known.begin(), known.end(), name) != known.end()) return {};
+  for (const auto& [ours, parameter] : Parameters()) known.push_back(ours);
+  std::sort(known.begin(), known.end());
+  std::string names;
+  for (const std::string_view each : known) names += (names.empty() ? "" : ", ") + std::string(each);
+  return Status::Invalid("the location has an unknown parameter: use " + names);
+}
+
 Result<Location> ParseBucket(std::string_view url) {
   const size_t question = url.find('?');
   Location out;
@@ -108,6 +122,7 @@ Result<Location> ParseBucket(std::string_view url) {
     const size_t equals = pair.find('=');
     const auto found = Parameters().find(pair.substr(0, equals));
     if (found == Parameters().end()) {
+      TARN_TRY(CheckOfBucket(pair.substr(0, equals)));
       out.bucket += std::exchange(before, '&');
       out.bucket += pair;
       continue;

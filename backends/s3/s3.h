@@ -9,8 +9,7 @@
 //                 every GET names the ETag of the object that was opened.
 //   Create        One PUT up to `part_bytes`, a multipart upload above. Memory: (parallel_parts + 1) * part_bytes.
 //   PutIfAbsent   One conditional PUT with an id of its own. Whether it took place when the answer is lost, "exists"
-//   or
-//                 an error of the server is found out by asking for the object's id. Io: nobody could tell.
+//                 or an error of the server is found out by asking for the object's id. Io: nobody could tell.
 //   Delete        HEAD and DELETE. A blob with open readers of this backend is first copied aside, inside S3.
 //   DeleteAll     One POST for 1,000 names (a server without it: one DELETE each), and the copies.
 //   Collect       Two LISTs, and what there is to delete. Copies aside are filed under the epoch of their writer; an
@@ -28,6 +27,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tarn/sdk/backend.h"
 #include "tarn/sdk/effects.h"
@@ -77,6 +77,8 @@ struct S3Options {
 // numbers; S3Prices). Values may be percent-encoded. Invalid says what is wrong, and
 // never repeats a value.
 Result<S3Options> ParseS3Url(std::string_view url);
+// Those names, sorted: for whoever adds names of their own.
+std::vector<std::string_view> S3UrlParameters();
 
 // The requests of each kind that were sent, retries and hedges included.
 enum class Verb : uint8_t {

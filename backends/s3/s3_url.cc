@@ -95,7 +95,7 @@ Status SetParameter(std::string_view pair, S3Options* options) {
   const auto found = Parameters().find(pair.substr(0, equals));
   if (found == Parameters().end()) {
     std::string names;
-    for (const auto& [name, parameter] : Parameters()) names += (names.empty() ? "" : ", ") + std::string(name);
+    for (const std::string_view name : S3UrlParameters()) names += (names.empty() ? "" : ", ") + std::string(name);
     return Status::Invalid("the URL of the S3 store has an unknown parameter: use " + names);
   }
   const std::string name(found->first);
@@ -149,6 +149,12 @@ Result<Endpoint> SplitEndpoint(std::string text) {
 }
 
 }  // namespace
+
+std::vector<std::string_view> S3UrlParameters() {
+  std::vector<std::string_view> names;
+  for (const auto& [name, parameter] : Parameters()) names.push_back(name);
+  return names;
+}
 
 Result<S3Options> ParseS3Url(std::string_view url) {
   if (!url.starts_with(kScheme)) return Status::Invalid("the URL of an S3 store begins with s3://: add it");

@@ -48,5 +48,15 @@ TEST(TieredLocation, RefusesWhatItCannotBe) {
   }
 }
 
+TEST(TieredLocation, AnUnknownParameterIsToldTheNamesOfAllLayers) {
+  const Status status = ParseLocation("s3://b/p?region=x&sekret_key=Xyzzy").status();
+  EXPECT_EQ(status.code(), Code::kInvalid);
+  for (const char* name : {"cache_size", "endpoint", "log", "near_levels", "secret_key"}) {
+    EXPECT_NE(status.message().find(name), std::string_view::npos) << name << ": " << status.ToString();
+  }
+  EXPECT_EQ(status.message().find("sekret"), std::string_view::npos);
+  EXPECT_EQ(status.message().find("Xyzzy"), std::string_view::npos);
+}
+
 }  // namespace
 }  // namespace tarn::location
