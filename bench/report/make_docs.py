@@ -77,7 +77,12 @@ def machine(results):
         return "Nothing was measured."
     m = rows[0]["machine"]
     loads = [results[s][0]["machine"]["load_at_start"] for s in SUITES if results.get(s)]
-    text = (f"Commit {m['commit']}, built by {m['build']}. {m['cpu']}, {m['cores']} cores, "
+    commits = {}  # in the order of the suites; a suite may have been measured anew by itself
+    for suite in SUITES:
+        if results.get(suite):
+            commits.setdefault(results[suite][0]["machine"]["commit"], []).append(suite)
+    told = "; ".join(commit + (f" ({', '.join(of)})" if len(commits) > 1 else "") for commit, of in commits.items())
+    text = (f"Commit {told}, built by {m['build']}. {m['cpu']}, {m['cores']} cores, "
             f"{m['memory_bytes'] / 2**30:.1f} GiB, {m['kernel']}, {m['filesystem']}. "
             f"Load average when the suites began: {min(loads):.2f} to {max(loads):.2f}.")
     if max(loads) > 0.5 * m["cores"]:
