@@ -69,10 +69,11 @@ Status DB::Get(std::string_view key, std::string* value, const ReadOptions& opti
 Status DB::Get(ColumnFamily family, std::string_view key, std::string* value, const ReadOptions& options) {
   TARN_TRY(engine_->Usable());
   for (int attempt = 0;; ++attempt) {
-    const uint64_t view = engine_->store().manifest_number();
+    const uint64_t view = engine_->ViewFor(options.snapshot);
     Status got = kernel::Get(engine_->store(), family, key, options.snapshot, value);
-    if (got.code() != Code::kCorruption || attempt == kernel::kOpenAttempts) return got;
-    if (!engine_->CaughtUpAfter(view, options.snapshot, &got)) return engine_->store().ExplainRead(got, view);
+    if (got.code() != Code::kCorruption) return got;
+    const bool again = options.snapshot == nullptr && attempt < kernel::kOpenAttempts;
+    if (!again || !engine_->CaughtUpAfter(view, &got)) return engine_->store().ExplainRead(got, view);
   }
 }
 std::vector<Status> DB::MultiGet(ColumnFamily family, const std::vector<std::string_view>& keys,
@@ -83,12 +84,13 @@ std::vector<Status> DB::MultiGet(ColumnFamily family, const std::vector<std::str
     return std::vector<Status>(keys.size(), usable);
   }
   for (int attempt = 0;; ++attempt) {
-    const uint64_t view = engine_->store().manifest_number();
+    const uint64_t view = engine_->ViewFor(options.snapshot);
     std::vector<Status> got = kernel::MultiGet(engine_->store(), family, keys, options.snapshot, values);
     const auto damaged = [](const Status& s) { return s.code() == Code::kCorruption; };
     const auto lost = std::find_if(got.begin(), got.end(), damaged);
-    if (lost == got.end() || attempt == kernel::kOpenAttempts) return got;
-    if (engine_->CaughtUpAfter(view, options.snapshot, &*lost)) continue;
+    if (lost == got.end()) return got;
+    const bool again = options.snapshot == nullptr && attempt < kernel::kOpenAttempts;
+    if (again && engine_->CaughtUpAfter(view, &*lost)) continue;
     for (Status& each : got) {
       if (damaged(each)) each = engine_->store().ExplainRead(each, view);
     }

@@ -31,10 +31,11 @@ class Engine {
 
   // follow.cc
   Status CatchUp();
-  // Whether a read that failed is worth another try, because what it missed the writer deleted, and the view is a
-  // later one now. Where it cannot be, for a snapshot's sake, `failed` says so.
-  // `view`: manifest_number() from before the read.
-  bool CaughtUpAfter(uint64_t view, const Snapshot* snapshot, Status* failed);
+  // The record of the view that a read at `snapshot` (null: now) answers from.
+  uint64_t ViewFor(const Snapshot* snapshot) const;
+  // Whether a read of `view` that failed is worth another try, because what it missed the writer deleted, and the
+  // view is a later one now.
+  bool CaughtUpAfter(uint64_t view, Status* failed);
 
   Store& store() { return *store_; }
   // OK while open; Invalid after Close.

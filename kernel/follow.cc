@@ -104,14 +104,13 @@ Status Engine::CatchUp() {
   return follower_ == nullptr ? Status() : follower_->CatchUp();
 }
 
-bool Engine::CaughtUpAfter(uint64_t view, const Snapshot* snapshot, Status* failed) {
-  if (failed->code() != Code::kCorruption || follower_ == nullptr) return false;
-  if (const auto* held = HeldSnapshot::ViewOf(snapshot)) view = (*held)->manifest;
-  if (!follower_->MovedOn(view)) return false;
-  if (snapshot != nullptr) {
-    *failed = Store::MovedOn(*failed);
-    return false;
-  }
+uint64_t Engine::ViewFor(const Snapshot* snapshot) const {
+  const auto* held = HeldSnapshot::ViewOf(snapshot);
+  return held == nullptr ? store_->manifest_number() : (*held)->manifest;
+}
+
+bool Engine::CaughtUpAfter(uint64_t view, Status* failed) {
+  if (follower_ == nullptr || !follower_->MovedOn(view)) return false;
   const Status caught_up = follower_->CatchUp();
   if (!caught_up.ok()) *failed = caught_up;
   return caught_up.ok();

@@ -200,6 +200,11 @@ TEST_P(Follow, EveryStateIsOneOfTheWriters) {
       if (follower.Get("n", &value, then).os_error() != ESTALE && !GetParam().far) {
         EXPECT_EQ(StateOf(follower, snapshot.get()), at_snapshot);
       }
+      const std::string keys[] = {NumberedKey(0), NumberedKey(kSlots / 2), NumberedKey(kSlots - 1)};
+      std::vector<std::string> values;
+      for (const Status& got : follower.MultiGet({}, {"n", keys[0], keys[1], keys[2]}, &values, then)) {
+        EXPECT_NE(got.code(), Code::kCorruption) << got.ToString();  // each key is told, not the first one only
+      }
       const std::optional<uint64_t> before = StateOf(*iterator);
       lost += before.has_value() ? 0 : 1;
       EXPECT_EQ(before.value_or(at_snapshot), at_snapshot);
