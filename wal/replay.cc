@@ -85,20 +85,24 @@ class Replayer {
     end_.first_segment = first_segment_;
     SegmentEnd end = {from_.segment, from_.offset, from_.chain, from_.sealed, false, from_.complete, from_.object};
     if (!from_.complete) {
-      Result<std::unique_ptr<BlobReader>> opened = backend_.Open(SegmentName(from_.segment));
-      if (opened.status().code() == Code::kNotFound) return Deleted(from_.segment);
-      TARN_TRY(opened.status());
-      const LiveSegment blob(backend_, SegmentName(from_.segment), std::move(*opened));
-      if (blob.size() < from_.offset) {
-        return Status::Corruption(Place(from_.segment, blob.size()) + "the log segment is shorter than it was" +
-                                  std::string(kRepairStep));
-      }
-      SegmentReader reader(blob, store_id_, from_.segment);
-      reader.StandAt(from_.offset, from_.chain);
-      TARN_ASSIGN(end, ReplayRecords(&reader, from_.segment));
+      TARN_ASSIGN(end, GoOn(end));
     }
     Note(end);
     return end;
+  }
+
+  Result<SegmentEnd> GoOn(const SegmentEnd& from) {
+    Result<std::unique_ptr<BlobReader>> opened = backend_.Open(SegmentName(from.segment));
+    if (opened.status().code() == Code::kNotFound) return Deleted(from.segment);
+    TARN_TRY(opened.status());
+    const LiveSegment blob(backend_, SegmentName(from.segment), std::move(*opened));
+    if (blob.size() < from.offset) {
+      return Status::Corruption(Place(from.segment, blob.size()) + "the log segment is shorter than it was" +
+                                std::string(kRepairStep));
+    }
+    SegmentReader reader(blob, store_id_, from.segment);
+    reader.StandAt(from.offset, from.chain);
+    return ReplayRecords(&reader, from.segment);
   }
 
   static Status Deleted(uint64_t segment) {
@@ -107,7 +111,7 @@ class Replayer {
                                "the live writer of this store; open it again");
   }
 
-  Result<SegmentEnd> ReplaySegment(uint64_t segment, const std::optional<SegmentEnd>& before) {
+  Result<SegmentEnd> ReplaySegment(uint64_t segment, std::optional<SegmentEnd> before) {
     Result<std::unique_ptr<BlobReader>> opened = blobs_->Open(SegmentName(segment));
     if (!opened.ok() && opened.status().code() == Code::kNotFound) {
       if (before.has_value() && before->sealed) return Missing(segment, before->segment);
@@ -127,6 +131,11 @@ class Replayer {
       TARN_ASSIGN(header, reader.ReadHeader());
       if (!header.has_value())
         return witness.has_value() ? Damaged(reader, segment, *witness) : Broken(reader, segment);
+    }
+    // A live writer may have sealed the one before since that was read. Its seal was there before this header.
+    const bool linked = before.has_value() && before->offset != 0 && before->segment == header->previous.segment;
+    if (linked && !before->complete) {
+      TARN_ASSIGN(before, GoOn(*before));
     }
     TARN_TRY(CheckLink(segment, header->previous, before));
     if (header->object && before.has_value() && before->object && before->segment + 1 != segment) {
