@@ -12,26 +12,29 @@ static_assert(alignof(std::max_align_t) >= Arena::kAlignment, "new char[] must b
 
 namespace {
 
-// Blocks of one large piece are mapped too: in the heap they would lie between others, and stay when they are freed.
-constexpr size_t kLeastMapped = Arena::kLargestBlockBytes / 4;
+// Larger pieces are cut from blocks of their own kind: in the heap they would lie between others, and stay there when
+// they are freed.
+constexpr size_t kLargePieceBytes = Arena::kLargestBlockBytes / 4;
+constexpr size_t kLargePiecesBytes = 4 * Arena::kLargestBlockBytes;  // a block for them, or one that holds one
 
-char* Map(size_t n) {
-  if (n == Arena::kLargestBlockBytes) return MapHugePage(true);
-  return n > kLeastMapped ? MapPages(n, n) : nullptr;
+size_t LargeBlockBytes(size_t piece) {
+  const size_t pieces = piece * std::max<size_t>(kLargePiecesBytes / piece, 1);
+  return (pieces + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
 }
 
 }  // namespace
 
-// The page may be refused; then it is memory like any other, or bad_alloc.
-Arena::Block::Block(size_t n) : size(n), page(Map(n)), data(page != nullptr ? page : new char[n]) {}
+// The pages may be refused; then it is memory like any other, or bad_alloc.
+Arena::Block::Block(size_t n)
+    : size(n),
+      pages(n % kHugePageBytes == 0 ? MapHugePages(n, true) : nullptr),
+      data(pages != nullptr ? pages : new char[n]) {}
 
 Arena::Block::~Block() {
-  if (page == nullptr) {
+  if (pages == nullptr) {
     delete[] data;
-  } else if (size == kLargestBlockBytes) {
-    UnmapHugePage(page);
   } else {
-    UnmapPages(page, size);
+    UnmapPages(pages, size);
   }
 }
 
@@ -43,7 +46,7 @@ char* Arena::Allocate(size_t bytes) {
     const size_t block_bytes = block != nullptr ? block->size : kFirstBlockBytes;
     if (bytes > block_bytes / 4) {
       MutexLock lock(mutex_);
-      return AddBlock(bytes)->data;
+      return bytes > kLargePieceBytes ? CutLarge(bytes) : AddBlock(bytes)->data;
     }
     if (block != nullptr) {
       const size_t offset = block->used.fetch_add(bytes, std::memory_order_relaxed);
@@ -54,6 +57,16 @@ char* Arena::Allocate(size_t bytes) {
     const size_t next_bytes = block != nullptr ? std::min(block->size * 2, kLargestBlockBytes) : kFirstBlockBytes;
     current_.store(AddBlock(next_bytes), std::memory_order_release);
   }
+}
+
+char* Arena::CutLarge(size_t bytes) {
+  const size_t left = large_ != nullptr ? large_->size - large_->used.load(std::memory_order_relaxed) : 0;
+  if (left < bytes) {
+    large_ = AddBlock(LargeBlockBytes(bytes));
+    memory_bytes_.fetch_add(left - large_->size, std::memory_order_relaxed);
+  }
+  memory_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  return large_->data + large_->used.fetch_add(bytes, std::memory_order_relaxed);
 }
 
 Arena::Block* Arena::AddBlock(size_t bytes) {

@@ -1,6 +1,6 @@
-// A huge page: 2 MiB of memory aligned to its size, straight from the system, so that it goes back there when it is
-// given back. What is looked up at random lives on them, because each jump between small pages misses the TLB as
-// well.
+// Huge pages: memory in units of 2 MiB, aligned to them, straight from the system, so that it goes back there when it
+// is given back. What is looked up at random lives on them, because each jump between small pages misses the TLB as
+// well; and what is filled at once, because each small page costs a fault.
 //
 // Threads: any.
 #pragma once
@@ -11,14 +11,13 @@ namespace tarn {
 
 inline constexpr size_t kHugePageBytes = 2 << 20;  // of x86 and of most ARM
 
-// Zeros; null when there is no memory. `huge` asks for one page; without it, or when the system refuses, they are
-// many small ones, which take memory only when they are touched.
-char* MapHugePage(bool huge);
-void UnmapHugePage(char* page);
+// Zeros; null when there is no memory. They take memory when they are touched. `huge` asks for huge pages; without
+// it, or when the system refuses, they are small ones. REQUIRES: a multiple of kHugePageBytes
+char* MapHugePages(size_t bytes, bool huge);
 
 // Any size, in small pages, the first `used` of its bytes at once, which costs a fifth of a fault for each. Null as
 // above.
 char* MapPages(size_t bytes, size_t used);
-void UnmapPages(char* pages, size_t bytes);
+void UnmapPages(char* pages, size_t bytes);  // of either kind
 
 }  // namespace tarn

@@ -28,7 +28,7 @@ struct MergeJob::Rep {
   bool Step(uint64_t quantum_bytes);
   Status Check(std::string_view key) const;
   Status Take(std::string_view key, std::string_view value);
-  Status Write(std::string_view key, std::string_view value);
+  Status Write(std::string_view key, std::string_view value, std::string_view stored = {});
   Status OpenOutput();
   Status CloseOutput(std::string_view next_begin);
   Status Bad(const std::string& what) const;
@@ -41,7 +41,7 @@ struct MergeJob::Rep {
   Status status;
   bool started = false, done = false;
   std::vector<TableMeta> outputs;
-  uint64_t bytes_read = 0, entries_read = 0, entries_written = 0;
+  uint64_t bytes_read = 0, entries_read = 0, entries_written = 0, blocks_taken_over = 0;
 
   // The input: the user key of the entry taken last, and its trailer. Versions of one key come in a row.
   std::string key;
@@ -125,7 +125,7 @@ Status MergeJob::Rep::Take(std::string_view internal_key, std::string_view value
     case DropRules::Verdict::kKeep: break;
   }
   held = false;
-  return Write(internal_key, value);
+  return Write(internal_key, value, value.size() >= spec.table.block_bytes ? cursor->stored() : std::string_view());
 }
 
 Status MergeJob::Rep::OpenOutput() {
@@ -133,10 +133,10 @@ Status MergeJob::Rep::OpenOutput() {
   return {};
 }
 
-Status MergeJob::Rep::Write(std::string_view internal_key, std::string_view value) {
+Status MergeJob::Rep::Write(std::string_view internal_key, std::string_view value, std::string_view stored) {
   if (builder == nullptr) TARN_TRY(OpenOutput());
   ++entries_written;
-  return builder->Add(internal_key, value);
+  return builder->Add(internal_key, value, stored);
 }
 
 // The open output ends before `next_begin`; empty: it is the last one. Without an entry of its own it is
@@ -146,6 +146,7 @@ Status MergeJob::Rep::CloseOutput(std::string_view next_begin) {
   if (builder == nullptr && tombstones.empty()) return {};
   if (builder == nullptr) TARN_TRY(OpenOutput());
   for (const RangeTombstone& tombstone : tombstones) builder->AddRangeTombstone(tombstone);
+  blocks_taken_over += builder->blocks_taken_over();
   TARN_ASSIGN(TableMeta meta, builder->Finish());
   outputs.push_back(std::move(meta));
   builder.reset();
@@ -160,6 +161,7 @@ bool MergeJob::Step(uint64_t quantum_bytes) { return rep_->Step(quantum_bytes); 
 const Status& MergeJob::status() const { return rep_->status; }
 const std::vector<TableMeta>& MergeJob::outputs() const { return rep_->outputs; }
 uint64_t MergeJob::bytes_read() const { return rep_->bytes_read; }
+uint64_t MergeJob::blocks_taken_over() const { return rep_->blocks_taken_over; }
 uint64_t MergeJob::entries_dropped() const {
   return rep_->entries_read - rep_->entries_written - (rep_->held ? 1 : 0);
 }

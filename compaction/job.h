@@ -43,6 +43,7 @@ class MergeJob {
   const std::vector<TableMeta>& outputs() const;
   uint64_t bytes_read() const;  // keys and values seen so far
   uint64_t entries_dropped() const;
+  uint64_t blocks_taken_over() const;  // as they were stored, see TableBuilder::Add
 
  private:
   struct Rep;

@@ -118,6 +118,9 @@ void BlockBuilder::Add(std::string_view key, std::string_view value) {
   } else {
     shared = SharedBytes(last_key_.data(), key.data(), std::min(last_key_.size(), key.size()));
   }
+  // For a large value at once, with lengths and the end of the block; with small ones it doubles as they come.
+  constexpr size_t kLargeBytes = 32 << 10, kAroundBytes = 64;
+  if (value.size() >= kLargeBytes) buffer_.reserve(buffer_.size() + key.size() + value.size() + kAroundBytes);
   PutVarint(&buffer_, shared);
   PutVarint(&buffer_, key.size() - shared);
   PutVarint(&buffer_, value.size());
@@ -136,7 +139,7 @@ std::string_view BlockBuilder::Finish() {
 }
 
 void BlockBuilder::Reset() {
-  constexpr size_t kKeepBytes = 1 << 20;  // a huge value must not pin its memory for the rest of the table
+  constexpr size_t kKeepBytes = 2 << 20;  // a huge value must not pin its memory for the rest of the table
   if (buffer_.capacity() > kKeepBytes) std::string().swap(buffer_);
   buffer_.clear();
   restarts_.clear();

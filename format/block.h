@@ -122,6 +122,8 @@ class BlockCursor final : public Cursor {
   // is anywhere, when it cannot know that it found what Seek finds: then Seek tells.
   uint32_t seek_restart() const { return seek_restart_; }
   bool SeekFrom(uint32_t restart, std::string_view target);
+  // Whether the block has no other entry than the one it is on.
+  bool alone() const { return current_ == 0 && next_ == data_.size() && restart_count_ == 1; }
   // For Table::Verify: whether each restart point, the first at 0, leads to an entry with a whole key, in order. Seek
   // and Prev believe that. Moves the cursor.
   Status CheckRestarts();

@@ -77,7 +77,7 @@ class SparePages {
         return;
       }
     }
-    UnmapHugePage(page);
+    UnmapPages(page, kSlabBytes);
   }
 
  private:
@@ -129,7 +129,8 @@ class SizeClass {
       if (slab->huge) AddIdle(-PiecesOf(size) * size);
     }
     --slabs_;
-    slab->huge ? Spares()->Give(reinterpret_cast<char*>(slab)) : UnmapHugePage(reinterpret_cast<char*>(slab));
+    slab->huge ? Spares()->Give(reinterpret_cast<char*>(slab))
+               : UnmapPages(reinterpret_cast<char*>(slab), kSlabBytes);
   }
 
   size_t idle() const { return idle_.load(std::memory_order_relaxed); }
@@ -162,7 +163,7 @@ class SizeClass {
   bool AddSlab(size_t size) REQUIRES(mutex_) {
     const bool huge = slabs_ > 0;
     char* memory = huge ? Spares()->Take() : nullptr;
-    if (memory == nullptr) memory = MapHugePage(huge);
+    if (memory == nullptr) memory = MapHugePages(kSlabBytes, huge);
     if (memory == nullptr) return false;
     Slab* const slab = new (memory) Slab;
     slab->untouched = kFirstPiece;

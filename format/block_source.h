@@ -19,6 +19,9 @@ class BlockSource {
   virtual Result<BlockRef> Load(const Table& table, BlockHandle handle) = 0;
   // A hint: these will be wanted soon, in this order. The source may read them together.
   virtual void Prefetch(const Table& table, std::span<const BlockHandle> handles) = 0;
+  // What the block that was loaded last was decoded from (handle.stored_bytes bytes); empty when it was another one
+  // or they are not at hand. Readable until the next call.
+  virtual std::string_view Stored(const Table&, BlockHandle) const { return {}; }
 };
 
 }  // namespace tarn

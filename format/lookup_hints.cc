@@ -17,14 +17,14 @@ uint64_t TagOf(uint64_t key_hash, uint64_t table) { return (key_hash ^ table * 0
 
 LookupHints::LookupHints(size_t bytes) {
   const size_t count = std::bit_floor(std::min(bytes, kHugePageBytes) / sizeof(Slot));
-  char* const page = count > 0 ? MapHugePage(count * sizeof(Slot) == kHugePageBytes) : nullptr;
+  char* const page = count > 0 ? MapHugePages(kHugePageBytes, count * sizeof(Slot) == kHugePageBytes) : nullptr;
   if (page == nullptr) return;
   slots_ = new (page) Slot[count];
   count_ = count;
 }
 
 LookupHints::~LookupHints() {
-  if (slots_ != nullptr) UnmapHugePage(reinterpret_cast<char*>(slots_));
+  if (slots_ != nullptr) UnmapPages(reinterpret_cast<char*>(slots_), kHugePageBytes);
 }
 
 bool LookupHints::Get(uint64_t key_hash, uint64_t table, Hint* hint) const {

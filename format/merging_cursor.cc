@@ -61,6 +61,7 @@ class MergingCursor final : public Cursor {
       TopMoved();
     }
   }
+  std::string_view stored() const override { return heap_.front()->stored(); }
 
  private:
   // True when a comes out before b in the present direction.

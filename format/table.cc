@@ -117,7 +117,7 @@ Result<BlockRef> Table::DecodeBlock(BlockHandle handle, std::string_view stored)
   if (stored.size() != handle.stored_bytes || stored.size() < kBlockTrailerBytes) {
     return BlockCorruption(number_, handle, "read as " + std::to_string(stored.size()) + " bytes");
   }
-  const size_t summed = stored.size() - 8;
+  const size_t summed = stored.size() - kChecksumBytes;
   if (PlacedChecksum(stored.substr(0, summed), identity_, handle.offset) != DecodeFixed64(stored.data() + summed)) {
     return BlockCorruption(number_, handle, "checksum mismatch");
   }

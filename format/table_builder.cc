@@ -48,6 +48,9 @@ struct TableBuilder::Rep {
       : options(table_options), compressor(table_options.compression), filter(table_options.filter_bits_per_key) {}
 
   Status WriteBlock(std::string_view payload, BlockCompressor& how, BlockHandle* handle);
+  bool StoredAlike(std::string_view stored) const;
+  Status TakeOver(std::string_view stored);
+  Status Place(size_t start, BlockHandle* handle);
   Status WriteEntries(BlockBuilder* block, BlockCompressor& how, BlockHandle* handle);
   Status FlushData();
   void IndexPending(std::string key);
@@ -65,7 +68,7 @@ struct TableBuilder::Rep {
   BlockCompressor compressor, raw{Compression::kNone};
   TableFooter footer;
   TableMeta meta;
-  uint64_t identity = 0, offset = 0;
+  uint64_t identity = 0, offset = 0, taken_over = 0;
   std::string out;  // written blocks the writer has not got yet
 
   BlockBuilder data{kDataRestartInterval}, partition{kIndexRestartInterval};
@@ -99,7 +102,7 @@ Result<std::unique_ptr<TableBuilder>> TableBuilder::Create(Backend& backend, std
   return std::unique_ptr<TableBuilder>(new TableBuilder(std::move(rep)));
 }
 
-Status TableBuilder::Add(std::string_view internal_key, std::string_view value) {
+Status TableBuilder::Add(std::string_view internal_key, std::string_view value, std::string_view stored) {
   Rep& rep = *rep_;
   if (!rep.failed.ok()) return rep.failed;
   // Entries come from other tables too, and a bad one must not be passed on.
@@ -127,7 +130,13 @@ Status TableBuilder::Add(std::string_view internal_key, std::string_view value) 
 
   const std::string_view user_key = UserKeyOf(internal_key);
   if (rep.meta.entries == 0) rep.meta.smallest = user_key;
-  rep.data.Add(internal_key, value);
+  const bool as_it_is = entry_bytes >= rep.options.block_bytes && rep.StoredAlike(stored);
+  if (as_it_is) {  // alone in its block, as it would be here
+    rep.failed = rep.TakeOver(stored);
+    if (!rep.failed.ok()) return rep.failed;
+  } else {
+    rep.data.Add(internal_key, value);
+  }
   rep.filter.Add(user_key);
   rep.last_key.assign(internal_key);
   rep.Sees(SequenceOf(internal_key));
@@ -145,6 +154,8 @@ uint64_t TableBuilder::size_estimate() const {
   return rep_->offset + (rep_->data.empty() ? 0 : rep_->data.size_estimate());
 }
 
+uint64_t TableBuilder::blocks_taken_over() const { return rep_->taken_over; }
+
 bool TableBuilder::empty() const { return rep_->meta.entries == 0 && rep_->tombstones.empty(); }
 
 Result<TableMeta> TableBuilder::Finish() {
@@ -161,7 +172,7 @@ Result<TableMeta> TableBuilder::Finish() {
 
 Status TableBuilder::Rep::WriteTail() {
   if (meta.entries > 0) {
-    TARN_TRY(FlushData());
+    if (!data.empty()) TARN_TRY(FlushData());
     IndexPending(last_key);
     CutPartition();
     meta.largest = UserKeyOf(last_key);
@@ -184,10 +195,28 @@ Status TableBuilder::Rep::WriteBlock(std::string_view payload, BlockCompressor& 
   }
   const size_t start = out.size();
   out.push_back(static_cast<char>(how.Append(payload, &out)));
+  return Place(start, handle);
+}
+
+// The block's payload and method stand in `out` from `start` on.
+Status TableBuilder::Rep::Place(size_t start, BlockHandle* handle) {
   PutFixed64(&out, PlacedChecksum(std::string_view(out).substr(start), identity, offset));
   *handle = {offset, static_cast<uint32_t>(out.size() - start)};
   offset += handle->stored_bytes;
   return FlushOut(write_bytes);
+}
+
+bool TableBuilder::Rep::StoredAlike(std::string_view stored) const {
+  return stored.size() >= kBlockTrailerBytes &&
+         static_cast<Compression>(stored[stored.size() - kBlockTrailerBytes]) == options.compression;
+}
+
+Status TableBuilder::Rep::TakeOver(std::string_view stored) {
+  const size_t start = out.size();
+  out.append(stored.substr(0, stored.size() - kChecksumBytes));  // the checksum is that of its old place
+  ++taken_over;
+  has_pending = true;
+  return Place(start, &pending);
 }
 
 Status TableBuilder::Rep::WriteEntries(BlockBuilder* block, BlockCompressor& how, BlockHandle* handle) {

@@ -25,13 +25,15 @@ class TableBuilder {
                                                       const TableOptions& options);
   ~TableBuilder();  // without Finish: the table never existed
 
-  // REQUIRES: internal keys strictly ascend.
-  Status Add(std::string_view internal_key, std::string_view value);
+  // REQUIRES: internal keys strictly ascend. `stored` is Cursor::stored() of the entry: where it fills a block and
+  // the compression is the same, these bytes are taken over.
+  Status Add(std::string_view internal_key, std::string_view value, std::string_view stored = {});
   // Any order, before Finish. Widens the table's key range.
   void AddRangeTombstone(const RangeTombstone& tombstone);
   // Bytes the file would have now: the sum of written blocks and the open one.
   uint64_t size_estimate() const;
-  bool empty() const;  // neither entries nor tombstones
+  bool empty() const;                  // neither entries nor tombstones
+  uint64_t blocks_taken_over() const;  // of entries that came with their stored form
   // Durable and published when it returns OK. REQUIRES: !empty()
   Result<TableMeta> Finish();
 

@@ -61,6 +61,9 @@ class TableCursor final : public Cursor {
     data_.Prev();
     ShowBackward();
   }
+  std::string_view stored() const override {
+    return data_.alone() ? source_->Stored(*table_, data_handle_) : std::string_view();
+  }
 
  private:
   // Starts a seek: forgets errors and the scan, has the top index in memory. False: no entries, or an error.

@@ -16,7 +16,8 @@ namespace tarn {
 inline constexpr std::string_view kTableMagic = "tarn.tbl";
 inline constexpr uint32_t kTableVersion = 1;
 inline constexpr size_t kStoreIdBytes = 16;
-inline constexpr size_t kBlockTrailerBytes = 9;
+inline constexpr size_t kChecksumBytes = 8;
+inline constexpr size_t kBlockTrailerBytes = 1 + kChecksumBytes;
 inline constexpr size_t kFooterBytes = 100;
 
 inline constexpr int kDataRestartInterval = 16;  // prefix compression against at most 15 parses a seek

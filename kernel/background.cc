@@ -195,6 +195,7 @@ class Background::CompactTask {
     Statistics& stats = owner_.store_.stats;
     stats.Add(Counter::kCompactions);
     stats.Add(Counter::kEntriesDropped, job_->entries_dropped());
+    stats.Add(Counter::kBlocksTakenOver, job_->blocks_taken_over());
     for (const RunRef& run : inputs_) stats.Add(Counter::kCompactionReadBytes, run->bytes);
     for (const TableMeta& meta : job_->outputs()) stats.Add(Counter::kCompactionWriteBytes, meta.file_bytes);
     return {};

@@ -35,7 +35,7 @@ BlockRef BlockFinder::At(BlockHandle handle) {
   }
   const Result<std::string_view> stored = Bytes(handle.offset, handle.stored_bytes);
   if (!stored.ok()) return nullptr;
-  const std::string_view summed = stored->substr(0, stored->size() - 8);
+  const std::string_view summed = stored->substr(0, stored->size() - kChecksumBytes);
   if (PlacedChecksum(summed, identity_, handle.offset) != DecodeFixed64(stored->data() + summed.size()))
     return nullptr;
   Result<BlockRef> block = DecompressBlock(static_cast<uint8_t>(summed.back()), summed.substr(0, summed.size() - 1));
@@ -50,7 +50,7 @@ std::optional<BlockFinder::Found> BlockFinder::StartingAt(uint64_t offset, uint6
   for (uint64_t at = offset; at + kBlockTrailerBytes <= limit;) {
     // A stretch of places for the compression byte, and the checksum behind the last of them.
     const uint64_t places = std::min(kWindowBytes / 2, limit - at - kBlockTrailerBytes + 1);
-    const Result<std::string_view> bytes = Bytes(at, places + 8);
+    const Result<std::string_view> bytes = Bytes(at, places + kChecksumBytes);
     if (!bytes.ok()) return std::nullopt;
     for (uint64_t i = 0; i < places; ++i) {
       if (static_cast<uint8_t>((*bytes)[i]) > kLastMethod) continue;

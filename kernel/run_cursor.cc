@@ -33,6 +33,7 @@ class RunCursor final : public Cursor {
     inner_->Prev();
     SettleBackward();
   }
+  std::string_view stored() const override { return inner_->stored(); }
 
  private:
   // Makes inner_ a cursor of table `index`. False, with this cursor on no entry, past the ends or on an error.

@@ -23,6 +23,7 @@ ScanSource::~ScanSource() = default;
 BlockRef ScanSource::Lookup(const Table& table, BlockHandle handle) { return engine_.Lookup(table, handle); }
 
 Result<BlockRef> ScanSource::Load(const Table& table, BlockHandle handle) {
+  taken_ = {};
   if (BlockRef block = engine_.Lookup(table, handle); block != nullptr) return block;
   const bool here = table_ == table.number() && InWindow(handle);
   if (here) engine_.statistics_.Add(Counter::kBlocksPrefetched);
@@ -50,6 +51,7 @@ bool ScanSource::InWindow(BlockHandle handle) const {
 }
 
 void ScanSource::DropWindow() {
+  taken_ = {};
   window_.reset();
   charge_ = {};
 }
@@ -77,7 +79,8 @@ bool ScanSource::ReadAhead(const Table& table, BlockHandle handle) {
   if (ahead_ != nullptr && !(walks && ahead_->empty())) ahead_->Drop();
   window_begin_ = handle.offset;
   window_end_ = std::min(table.blob().size(), handle.offset + window_size_);
-  if (window_end_ <= EndOf(handle)) return false;
+  if (fill_cache_ && window_end_ <= EndOf(handle)) return false;
+  window_end_ = std::max(window_end_, EndOf(handle));
   const uint64_t bytes = window_end_ - window_begin_;
   charge_ = engine_.ChargeBuffer(bytes);
   window_ = std::make_unique_for_overwrite<char[]>(bytes);
@@ -118,13 +121,19 @@ Result<BlockRef> ScanSource::ReadAlone(const Table& table, BlockHandle handle) {
 Result<BlockRef> ScanSource::Take(const Table& table, BlockHandle handle) {
   Result<BlockRef> block =
       table.DecodeBlock(handle, {window_.get() + (handle.offset - window_begin_), handle.stored_bytes});
-  if (EndOf(handle) == window_end_) DropWindow();
+  if (!block.ok() || (fill_cache_ && EndOf(handle) == window_end_)) DropWindow();
   if (!block.ok()) {
     engine_.statistics_.Add(Counter::kReadRetries);
     return engine_.ReadBlock(table, handle);
   }
   engine_.statistics_.Add(Counter::kBlockMisses);
+  if (!fill_cache_) taken_ = handle;
   return block;
+}
+
+std::string_view ScanSource::Stored(const Table& table, BlockHandle handle) const {
+  if (taken_.stored_bytes == 0 || table_ != table.number() || taken_.offset != handle.offset) return {};
+  return {window_.get() + (handle.offset - window_begin_), handle.stored_bytes};
 }
 
 }  // namespace tarn::kernel

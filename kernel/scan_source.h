@@ -2,7 +2,8 @@
 // that it walks forward; then the first Load that misses reads on from its block, up to the read-ahead size, and
 // later Loads take their blocks from those bytes. With fill_cache the size starts small and doubles while the walk
 // goes on, so that a short scan stays cheap, and blocks that were used are kept in the cache; without it the size is
-// the largest at once and the cache is left as it is.
+// the largest at once and the cache is left as it is; then also a block that is larger than that comes by a window,
+// so that a merge finds its stored bytes there (Stored).
 //
 // Over a network a walk that goes on has several such reads under way (ScanAhead), and reads a table's index at once.
 //
@@ -26,6 +27,7 @@ class ScanSource final : public BlockSource {
   BlockRef Lookup(const Table& table, BlockHandle handle) override;
   Result<BlockRef> Load(const Table& table, BlockHandle handle) override;
   void Prefetch(const Table& table, std::span<const BlockHandle> handles) override;
+  std::string_view Stored(const Table& table, BlockHandle handle) const override;
 
  private:
   bool InWindow(BlockHandle handle) const;
@@ -43,6 +45,7 @@ class ScanSource final : public BlockSource {
   uint64_t window_begin_ = 0, window_end_ = 0;  // of the bytes last read ahead
   uint64_t window_size_ = 0;                    // asked for by the last read ahead; 0: none yet
   std::unique_ptr<char[]> window_;              // null when they were used up
+  BlockHandle taken_;                           // the block that came out of the window last; stored_bytes 0: none
   MemoryCharge charge_;
   bool walked_out_ = false;           // over a network: the last window reached the end of its table
   std::unique_ptr<ScanAhead> ahead_;  // of table_, from window_end_ on; null: nobody has walked yet

@@ -43,6 +43,7 @@ enum class Counter : uint8_t {
   kCompactions,
   kCompactionReadBytes,
   kCompactionWriteBytes,
+  kBlocksTakenOver,  // blocks of one large value that a merge wrote as they were stored
   kEntriesDropped,   // versions and tombstones that no reader needs any more
   kWriteDelayNanos,  // time writers were slowed down to let compaction keep up
   kTransactionsCommitted,
@@ -104,6 +105,7 @@ class Statistics {
                                                                      "compaction.count",
                                                                      "compaction.read_bytes",
                                                                      "compaction.write_bytes",
+                                                                     "compaction.blocks_taken_over",
                                                                      "compaction.entries_dropped",
                                                                      "write.delay_nanos",
                                                                      "transaction.commits",

@@ -13,8 +13,8 @@ namespace {
 // One system call moves less than 2 GiB; half of that keeps pages aligned.
 constexpr size_t kMaxTransferBytes = 1u << 30;
 
-// Of a table: so much is written before the device is told to begin, so that the sync at its end waits for the last
-// of them only. RocksDB's bytes_per_sync, and its usual value.
+// So much is written before the device is told to begin, so that a sync waits for the last of them only. RocksDB's
+// bytes_per_sync, and its usual value.
 constexpr uint64_t kWritebackBytes = 1 << 20;
 
 constexpr std::array<char, 32 << 10> kZeros = {};
@@ -75,6 +75,9 @@ class FileWriter final : public BlobWriter {
 // zeros stand behind what was appended until the file is closed; they may stay there after a crash. Where there is no
 // window to be had, bytes are written as usual.
 //
+// An append that is large by itself is written, and so are the next few, which may be headers of more such: a system
+// call is nothing beside them, and the page cache takes their bytes instead of zeros first.
+//
 // Who syncs seldom gets its windows written with zeros first, because the page cache then has large pieces and
 // mapping them costs a third. Each sync writes such a piece whole, so who syncs often gets pages.
 class LogFile final : public AppendFile {
@@ -100,30 +103,48 @@ class LogFile final : public AppendFile {
   }
 
  private:
+  static constexpr size_t kLargeBytes = 64 << 10;
+  static constexpr int kWrittenAfterLarge = 8;
   // Small at first, because most programs that open a store write little; then as large as costs no more to take.
   static constexpr size_t kFirstWindowBytes = 64 << 10, kLastWindowBytes = 1 << 20;
 
   Status AppendAll(std::string_view bytes) {
-    while (mapped_ && !bytes.empty()) {
-      if (size_ == window_.offset + window_.bytes && !NextWindow()) break;
+    for (bool store = IsStored(bytes.size()); store && !bytes.empty();) {
+      const bool full = window_.at == nullptr || size_ == window_.offset + window_.bytes;
+      if (full && !NextWindow()) break;
       const size_t room = window_.offset + window_.bytes - size_, n = std::min(room, bytes.size());
       const int stored = ops_->Store(fd_, window_, bytes.data(), n, size_);
       if (stored < 0) return FileError(-stored, "write", path_);
       bytes.remove_prefix(n);
       size_ += n;
     }
+    if (bytes.empty()) return Status::Ok();
     TARN_TRY(WriteAll(*ops_, fd_, path_, bytes, size_));
     size_ += bytes.size();
     end_ = std::max(end_, size_);
+    StartWriteback();
     return Status::Ok();
+  }
+
+  bool IsStored(size_t bytes) {
+    if (bytes >= kLargeBytes) {
+      DropWindow();  // what is mapped costs an interrupt of all processors for each page that the device takes
+      to_write_ = kWrittenAfterLarge;
+      return false;
+    }
+    if (to_write_ == 0) return mapped_;
+    --to_write_;
+    return false;
   }
 
   // False from the first refusal on. Whatever its reason, a plain write finds out whether it is an error.
   bool NextWindow() {
     const size_t next = window_.bytes == 0 ? kFirstWindowBytes : std::min(window_.bytes * 2, kLastWindowBytes);
-    if (DropWindow()) ops_->StartWriteback(fd_, window_.offset, window_.bytes);
-    mapped_ = (synced_ || WriteZeros(size_ + next)) && ops_->MapWindow(fd_, size_, next, &window_) == 0;
-    if (mapped_) end_ = size_ + next;
+    DropWindow();
+    StartWriteback();
+    const uint64_t begin = size_ & ~(kDirectBytes - 1), end = begin + next;
+    mapped_ = (synced_ || WriteZeros(end)) && ops_->MapWindow(fd_, begin, next, &window_) == 0;
+    if (mapped_) end_ = end;
     synced_ = false;
     return mapped_;
   }
@@ -137,21 +158,27 @@ class LogFile final : public AppendFile {
     return true;
   }
 
-  bool DropWindow() {
-    if (window_.at == nullptr) return false;
-    ops_->UnmapWindow(window_);
+  void StartWriteback() {
+    if (size_ - written_back_ < kWritebackBytes) return;
+    ops_->StartWriteback(fd_, written_back_, size_ - written_back_);
+    written_back_ = size_;
+  }
+
+  void DropWindow() {
+    if (window_.at != nullptr) ops_->UnmapWindow(window_);
     window_.at = nullptr;
-    return true;
   }
 
   FileOps* const ops_;
   const int fd_;
   const std::string path_;
-  Window window_;  // size_ lies in it, or at its end
+  Window window_;  // while it is there, size_ lies in it or at its end
   bool mapped_ = true;
+  int to_write_ = 0;             // of the next appends so many are written
   bool synced_ = true;           // since the window was taken; of the first it is not known yet
   uint64_t size_ = 0, end_ = 0;  // of what was appended; of the file, or more
-  Status failure_;               // once set, the file is poisoned
+  uint64_t written_back_ = 0;
+  Status failure_;  // once set, the file is poisoned
 };
 
 }  // namespace

@@ -51,13 +51,21 @@ TEST(ArenaTest, BlocksDoubleUpToTheLargest) {
   }
 }
 
-TEST(ArenaTest, LargePiecesGetBlocksOfTheirOwnSize) {
+TEST(ArenaTest, LargePiecesDoNotLieBetweenSmallOnes) {
   Arena arena;
   arena.Allocate(8);
   arena.Allocate(Arena::kFirstBlockBytes / 4 + 8);
   EXPECT_EQ(arena.memory_bytes(), Arena::kFirstBlockBytes + Arena::kFirstBlockBytes / 4 + 8);
   arena.Allocate(10 << 20);
   EXPECT_EQ(arena.memory_bytes(), Arena::kFirstBlockBytes + Arena::kFirstBlockBytes / 4 + 8 + (10 << 20));
+  // Of what large pieces are cut from, only what was cut; the rest of a block when the next one is begun.
+  const size_t ten = arena.memory_bytes();
+  for (int i = 1; i <= 7; ++i) {
+    std::memset(arena.Allocate((1 << 20) + 64), i, (1 << 20) + 64);
+    ASSERT_EQ(arena.memory_bytes(), ten + i * ((1 << 20) + 64));
+  }
+  arena.Allocate((1 << 20) + 64);
+  EXPECT_EQ(arena.memory_bytes(), ten + (8 << 20) + (1 << 20) + 64);
   // The current block is still in use: the next small piece fits into it.
   const size_t held = arena.memory_bytes();
   arena.Allocate(8);

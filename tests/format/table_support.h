@@ -109,8 +109,10 @@ class BlobSource final : public BlockSource {
     TARN_TRY(table.blob().Read(handle.offset, stored));
     TARN_ASSIGN(BlockRef block, table.DecodeBlock(handle, stored));
     if (keep_) kept_[handle.offset] = block;
+    stored_ = stored;
     return block;
   }
+  std::string_view Stored(const Table&, BlockHandle) const override { return stored_; }
   void Prefetch(const Table&, std::span<const BlockHandle> handles) override {
     hints.emplace_back();
     for (const BlockHandle handle : handles) hints.back().push_back(handle.offset);
@@ -122,6 +124,7 @@ class BlobSource final : public BlockSource {
 
  private:
   bool keep_;
+  std::string stored_;  // of the block that was read last
   std::map<uint64_t, BlockRef> kept_;
 };
 

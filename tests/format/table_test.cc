@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 #include <random>
 
 #include "format/table_builder.h"
@@ -396,6 +397,38 @@ TEST(TableBuilder, RefusesEntriesThatDoNotBelong) {
   EXPECT_EQ(second("short"), Code::kCorruption);
   MemBackend backend;
   EXPECT_EQ(TableBuilder::Create(backend, "too short", 1, {}).status().code(), Code::kInvalid);
+}
+
+// The second table is the first one's entries, each with what it says of its block; it is, byte for byte, the table
+// that packed them anew would make.
+TEST(TableBuilder, TakesOverABlockThatIsOneLargeValue) {
+  Entries entries;
+  uint64_t large = 0;
+  for (int i = 0; i < 300; ++i) {
+    // Some small ones are alone in their block too, between large ones.
+    const size_t bytes = i % 3 == 0 ? 5000 : i % 7 == 0 ? 4096 : 1000;
+    large += bytes >= 4096 ? 1 : 0;
+    std::string value(bytes, static_cast<char>('a' + i % 26));
+    if (i % 2 == 0) std::iota(value.begin(), value.begin() + 1000, static_cast<char>(i));
+    Put(&entries, Key(i), 5, std::move(value));
+  }
+  for (const Compression first : {Compression::kNone, Compression::kLz4, Compression::kZstd}) {
+    for (const Compression second : {Compression::kNone, Compression::kLz4, Compression::kZstd}) {
+      const Built from = Build(entries, {}, {.compression = first});
+      BlobSource source;
+      const auto cursor = from.table->NewCursor(source);
+      MemBackend disk;
+      auto builder = TableBuilder::Create(disk, kStoreId, 7, {.compression = second}).value();
+      for (cursor->SeekToFirst(); cursor->valid(); cursor->Next()) {
+        ASSERT_TRUE(builder->Add(cursor->key(), cursor->value(), cursor->stored()).ok());
+      }
+      ASSERT_TRUE(cursor->status().ok());
+      EXPECT_EQ(builder->blocks_taken_over(), first == second ? large : 0u);
+      ASSERT_TRUE(builder->Finish().ok());
+      const Built anew = Build(entries, {}, {.compression = second});
+      EXPECT_TRUE(disk.Contents(TableBlobName(7)).value() == anew.backend->Contents(TableBlobName(7)).value());
+    }
+  }
 }
 
 TEST(TableBuilder, WithoutFinishTheTableNeverExisted) {

@@ -30,6 +30,24 @@ TEST(Statistics, CountWhatHappened) {
   EXPECT_LE(facts.at("memory.used_bytes"), facts.at("memory.limit_bytes"));
 }
 
+// A merge writes large values as they are stored, except those that others overwrote and the first of each table.
+TEST(Statistics, BlocksThatMergesTakeOver) {
+  auto db = OpenSim(std::make_shared<MemBackend>()).value();
+  const auto value = [](uint64_t i) { return NumberedKey(i) + std::string(9000, static_cast<char>('a' + i % 26)); };
+  for (uint64_t i = 0; i < 50; ++i) ASSERT_TRUE(db->Put(NumberedKey(i), value(i)).ok());
+  ASSERT_TRUE(db->Compact().ok());
+  const uint64_t packed = db->Statistics().at("compaction.blocks_taken_over");
+  for (uint64_t i = 0; i < 50; i += 5) ASSERT_TRUE(db->Put(NumberedKey(i), "small").ok());
+  ASSERT_TRUE(db->Compact().ok());
+  EXPECT_GE(db->Statistics().at("compaction.blocks_taken_over"), packed + 39);
+  EXPECT_TRUE(db->Verify().ok());
+  std::string read;
+  for (uint64_t i = 0; i < 50; ++i) {
+    ASSERT_TRUE(db->Get(NumberedKey(i), &read).ok());
+    EXPECT_EQ(read, i % 5 == 0 ? "small" : value(i));
+  }
+}
+
 TEST(Properties, AreForPeopleAndUnknownOnesAreNamed) {
   auto db = OpenSim(std::make_shared<MemBackend>());
   ASSERT_TRUE(db.ok());

@@ -144,6 +144,41 @@ TEST_F(ScanSourceTest, WalksBackwardAndTurns) {
   for (uint64_t at = 2000; at < 9000; ++at, cursor->Next()) ASSERT_EQ(UserKeyOf(cursor->key()), KeyOf(at));
 }
 
+// For merges (Cursor::stored): also of blocks that are larger than what is read ahead. Never bytes that were not
+// verified, nor another block's.
+TEST_F(ScanSourceTest, SaysHowALargeValueIsStored) {
+  for (const size_t value_bytes : {size_t{6000}, size_t{3} << 20}) {
+    const auto table = MakeTable(backend_, value_bytes, 0, 9, value_bytes);
+    const auto stored = [&](bool fill_cache) {
+      ScanSource source(engine_, fill_cache);
+      const auto cursor = table->NewCursor(source);
+      uint64_t at_hand = 0;
+      for (cursor->SeekToFirst(); cursor->valid(); cursor->Next()) {
+        const std::string_view bytes = cursor->stored();
+        if (bytes.empty()) continue;
+        ++at_hand;
+        // Not compressed: value, one restart point and their count, method and checksum.
+        EXPECT_EQ(bytes.substr(bytes.size() - 17 - value_bytes, value_bytes), cursor->value());
+      }
+      EXPECT_TRUE(cursor->status().ok());
+      return at_hand;
+    };
+    EXPECT_EQ(stored(true), 0u) << "a walk of a user";
+    cache_.EraseTable(table->number());
+    EXPECT_EQ(stored(false), 8u) << "the first block comes by itself";
+    bool spoil = false;
+    backend_.hook = [&](const SeenRead& read, std::span<char> out) {
+      spoil = read.bytes > value_bytes && !spoil;  // each window, but not the block alone that is read then
+      if (spoil) std::fill(out.begin(), out.end(), '!');
+      return Status::Ok();
+    };
+    EXPECT_EQ(stored(false), 0u);
+    backend_.hook = nullptr;
+    stored(true);
+    EXPECT_EQ(stored(false), 0u) << "from the cache";
+  }
+}
+
 TEST_F(ScanSourceTest, OneSourceServesTablesInTurn) {
   const auto second = MakeTable(backend_, 2, 0, kKeys);
   ScanSource source(engine_, false);

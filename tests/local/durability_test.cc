@@ -77,13 +77,18 @@ TEST(LocalDurability, LogAndLockTrace) {
   ASSERT_TRUE((*log)->Append("678").ok());
   ASSERT_TRUE((*log)->Sync().ok());
   trace += s.ops->Take() + "# append beyond the window, sync, close\n";
-  ASSERT_TRUE((*log)->Append(std::string(70'000, 'x')).ok());
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE((*log)->Append(std::string(35'000, 'x')).ok());
   ASSERT_TRUE((*log)->Sync().ok());
   log->reset();
   trace += s.ops->Take() + "# beyond the window, not synced\n";
   log = s.backend->features().append->CreateAppend("wal/3");
   ASSERT_TRUE(log.ok());
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE((*log)->Append(std::string(35'000, 'x')).ok());
+  trace +=
+      s.ops->Take() + "# a large append, and headers of more that did not come; so much that it is written back\n";
   ASSERT_TRUE((*log)->Append(std::string(70'000, 'x')).ok());
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE((*log)->Append("header").ok());
+  ASSERT_TRUE((*log)->Append(std::string(1 << 20, 'x')).ok());
   log->reset();
   trace += s.ops->Take() + "# where files cannot be mapped\n";
   s.ops->RefuseWindows();
@@ -106,7 +111,8 @@ TEST(LocalDurability, LogWithoutAWindowIsWritten) {
     ASSERT_TRUE(log.ok());
     std::string bytes(70'000, 'x');
     bytes[65'535] = 'y';
-    ASSERT_TRUE((*log)->Append(bytes).ok());
+    ASSERT_TRUE((*log)->Append(bytes.substr(0, 40'000)).ok());
+    ASSERT_TRUE((*log)->Append(bytes.substr(40'000)).ok());
     ASSERT_TRUE((*log)->Append("end").ok());
     const std::string trace = s.ops->Take();
     EXPECT_NE(trace.find(" -> fails\nwrite wal/1 "), std::string::npos) << trace;

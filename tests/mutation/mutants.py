@@ -206,6 +206,11 @@ MUTANTS = [
            [("fuzz_replay", "block", "--mutations", "1000", "../tree/tests/fuzz/corpus/block")]),
     Mutant("reads-freed-in-flight", "a batch of reads ends while the device still writes to its buffers",
            "kernel/read_engine.cc", "while (in_flight_ > 0) {", "while (false) {", [("faults_allocation_test",)]),
+    Mutant("unverified-taken-over", "a merge writes a damaged block again, with a checksum that is right",
+           "kernel/scan_source.cc", "  if (!block.ok() || (fill_cache_ &&", "  if ((fill_cache_ &&",
+           [("kernel_read_test", "--gtest_filter=ScanSource*")]),
+    Mutant("unsealed-is-damage", "a segment that a live writer sealed meanwhile is taken for damage", "wal/replay.cc",
+           "    if (linked && !before->complete) {", "    if (false) {", [("wal_test", "--gtest_filter=LiveLog*")]),
     # Backups.
     Mutant("backup-ignores-prunes", "a backup does not look whether a prune is under way", "kernel/repository.cc",
            "if (prunes.ok() && prunes->blobs.empty()) return name;", "if (prunes.ok()) return name;", [BACKUP]),

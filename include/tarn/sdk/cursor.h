@@ -24,6 +24,10 @@ class Cursor {
   virtual void Seek(std::string_view target) = 0;
   virtual void Next() = 0;  // REQUIRES: valid()
   virtual void Prev() = 0;  // REQUIRES: valid()
+  // The block that the current entry alone makes up, as it is stored in a table (docs/formats/table.md), so that a
+  // merge need not pack it again. Empty: not so, or not at hand; a memtable has none. Readable until the next move.
+  // REQUIRES: valid()
+  virtual std::string_view stored() const { return {}; }
 
   bool valid() const { return valid_; }
   std::string_view key() const { return key_; }      // internal key. REQUIRES: valid()
