@@ -15,11 +15,13 @@ namespace {
 // Larger pieces are cut from blocks of their own kind: in the heap they would lie between others, and stay there when
 // they are freed.
 constexpr size_t kLargePieceBytes = Arena::kLargestBlockBytes / 4;
-constexpr size_t kLargePiecesBytes = 4 * Arena::kLargestBlockBytes;  // a block for them, or one that holds one
+constexpr size_t kLargePiecesBytes = 4 * Arena::kLargestBlockBytes;
 
+size_t RoundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+// For as many pieces of one size as fit into 8 MiB, or for one.
 size_t LargeBlockBytes(size_t piece) {
-  const size_t pieces = piece * std::max<size_t>(kLargePiecesBytes / piece, 1);
-  return (pieces + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+  return RoundUp(piece * std::max<size_t>(kLargePiecesBytes / piece, 1), kMapUnitBytes);
 }
 
 }  // namespace
@@ -27,7 +29,7 @@ size_t LargeBlockBytes(size_t piece) {
 // The pages may be refused; then it is memory like any other, or bad_alloc.
 Arena::Block::Block(size_t n)
     : size(n),
-      pages(n % kHugePageBytes == 0 ? MapHugePages(n, true) : nullptr),
+      pages(n >= kHugePageBytes ? MapHugePages(n, true) : nullptr),
       data(pages != nullptr ? pages : new char[n]) {}
 
 Arena::Block::~Block() {
@@ -46,7 +48,9 @@ char* Arena::Allocate(size_t bytes) {
     const size_t block_bytes = block != nullptr ? block->size : kFirstBlockBytes;
     if (bytes > block_bytes / 4) {
       MutexLock lock(mutex_);
-      return bytes > kLargePieceBytes ? CutLarge(bytes) : AddBlock(bytes)->data;
+      if (bytes > kLargePieceBytes) return CutLarge(bytes);
+      Count(bytes);
+      return AddBlock(bytes)->data;
     }
     if (block != nullptr) {
       const size_t offset = block->used.fetch_add(bytes, std::memory_order_relaxed);
@@ -55,23 +59,27 @@ char* Arena::Allocate(size_t bytes) {
     MutexLock lock(mutex_);
     if (current_.load(std::memory_order_relaxed) != block) continue;  // another thread was first
     const size_t next_bytes = block != nullptr ? std::min(block->size * 2, kLargestBlockBytes) : kFirstBlockBytes;
+    Count(next_bytes);
     current_.store(AddBlock(next_bytes), std::memory_order_release);
   }
 }
 
+// Counts huge pages when they are touched. The rest of a block that is left for one with more room never is.
 char* Arena::CutLarge(size_t bytes) {
-  const size_t left = large_ != nullptr ? large_->size - large_->used.load(std::memory_order_relaxed) : 0;
-  if (left < bytes) {
-    large_ = AddBlock(LargeBlockBytes(bytes));
-    memory_bytes_.fetch_add(left - large_->size, std::memory_order_relaxed);
+  const auto left = [](const Block* block) { return block->size - block->used.load(std::memory_order_relaxed); };
+  Block* block = large_;
+  if (block == nullptr || left(block) < bytes) {
+    block = AddBlock(LargeBlockBytes(bytes));
+    if (large_ == nullptr || left(block) - bytes > left(large_)) large_ = block;
   }
-  memory_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  return large_->data + large_->used.fetch_add(bytes, std::memory_order_relaxed);
+  const size_t begin = block->used.fetch_add(bytes, std::memory_order_relaxed);
+  const auto touched = [block](size_t used) { return std::min(RoundUp(used, kHugePageBytes), block->size); };
+  Count(touched(begin + bytes) - touched(begin));
+  return block->data + begin;
 }
 
 Arena::Block* Arena::AddBlock(size_t bytes) {
   blocks_.push_back(std::make_unique<Block>(bytes));
-  memory_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   return blocks_.back().get();
 }
 

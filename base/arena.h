@@ -7,8 +7,7 @@
 // otherwise.
 //
 // A request of more than a quarter of a block gets a block of its own size, so at most a quarter of a block is
-// left unused at its end. Those of more than 512 KiB are cut one by one from blocks of several huge pages, at the end
-// of which they leave an eighth at most.
+// left unused at its end. Those of more than 512 KiB are cut under the mutex from blocks of several huge pages.
 //
 // Threads: any number may call Allocate and memory_bytes at once. The bytes of a piece belong to the caller,
 // who publishes them to other threads by means of its own.
@@ -36,8 +35,7 @@ class Arena {
 
   // `bytes` uninitialised bytes, aligned to kAlignment, that live as long as the arena. REQUIRES: bytes > 0.
   char* Allocate(size_t bytes);
-  // All bytes of all blocks, used or not; of the block for large pieces what was cut from it, for the rest was not
-  // touched yet, but for less than a huge page.
+  // All bytes of all blocks, used or not; of those for large pieces the huge pages in which a piece lies.
   size_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
 
  private:
@@ -53,10 +51,11 @@ class Arena {
 
   Block* AddBlock(size_t bytes) REQUIRES(mutex_);
   char* CutLarge(size_t bytes) REQUIRES(mutex_);
+  void Count(size_t bytes) { memory_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
 
   std::atomic<Block*> current_{nullptr};
   std::atomic<size_t> memory_bytes_{0};
-  Mutex mutex_;  // guards the list of blocks and who replaces current_
+  Mutex mutex_;  // guards the list of blocks, who replaces current_, and large_
   std::vector<std::unique_ptr<Block>> blocks_ GUARDED_BY(mutex_);
   Block* large_ GUARDED_BY(mutex_) = nullptr;  // that large pieces are cut from
 };

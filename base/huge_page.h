@@ -10,9 +10,11 @@
 namespace tarn {
 
 inline constexpr size_t kHugePageBytes = 2 << 20;  // of x86 and of most ARM
+inline constexpr size_t kMapUnitBytes = 64 << 10;  // whole pages on every machine
 
 // Zeros; null when there is no memory. They take memory when they are touched. `huge` asks for huge pages; without
-// it, or when the system refuses, they are small ones. REQUIRES: a multiple of kHugePageBytes
+// it, or when the system refuses, they are small ones, as is what is no whole one at the end. REQUIRES: a multiple of
+// kMapUnitBytes
 char* MapHugePages(size_t bytes, bool huge);
 
 // Any size, in small pages, the first `used` of its bytes at once, which costs a fifth of a fault for each. Null as

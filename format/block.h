@@ -123,7 +123,9 @@ class BlockCursor final : public Cursor {
   uint32_t seek_restart() const { return seek_restart_; }
   bool SeekFrom(uint32_t restart, std::string_view target);
   // Whether the block has no other entry than the one it is on.
-  bool alone() const { return current_ == 0 && next_ == data_.size() && restart_count_ == 1; }
+  bool alone() const {
+    return current_ == 0 && next_ == data_.size() && restart_count_ == 1 && RestartOffset(0) == 0;
+  }
   // For Table::Verify: whether each restart point, the first at 0, leads to an entry with a whole key, in order. Seek
   // and Prev believe that. Moves the cursor.
   Status CheckRestarts();

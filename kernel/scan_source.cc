@@ -11,6 +11,8 @@ namespace {
 // The first read ahead of a scan that may turn out to be short.
 constexpr uint64_t kFirstReadAhead = 16 << 10;
 constexpr uint64_t kFirstReadAheadNetwork = 256 << 10;
+// A block of so many times what a merge reads ahead comes by a window of its own.
+constexpr uint64_t kLargestOfMerges = 4;
 
 uint64_t EndOf(BlockHandle handle) { return handle.offset + handle.stored_bytes; }
 
@@ -70,6 +72,7 @@ bool ScanSource::ReadAhead(const Table& table, BlockHandle handle) {
   window_size_ = !fill_cache_ || from_before ? most : std::min(most, goes_on ? window_size_ * 2 : start);
 
   if (!engine_.CheckHandle(table, handle).ok()) return false;
+  if (!fill_cache_ && handle.stored_bytes > most * (network_ ? 1 : kLargestOfMerges)) return false;
   if (goes_on && TakeAhead(handle)) {
     ahead_->Continue(table, window_end_);
     walked_out_ = network_ && window_end_ == table.blob().size();
@@ -79,8 +82,10 @@ bool ScanSource::ReadAhead(const Table& table, BlockHandle handle) {
   if (ahead_ != nullptr && !(walks && ahead_->empty())) ahead_->Drop();
   window_begin_ = handle.offset;
   window_end_ = std::min(table.blob().size(), handle.offset + window_size_);
-  if (fill_cache_ && window_end_ <= EndOf(handle)) return false;
-  window_end_ = std::max(window_end_, EndOf(handle));
+  if (window_end_ <= EndOf(handle)) {
+    if (fill_cache_ || network_) return false;
+    window_end_ = EndOf(handle);
+  }
   const uint64_t bytes = window_end_ - window_begin_;
   charge_ = engine_.ChargeBuffer(bytes);
   window_ = std::make_unique_for_overwrite<char[]>(bytes);
@@ -121,7 +126,7 @@ Result<BlockRef> ScanSource::ReadAlone(const Table& table, BlockHandle handle) {
 Result<BlockRef> ScanSource::Take(const Table& table, BlockHandle handle) {
   Result<BlockRef> block =
       table.DecodeBlock(handle, {window_.get() + (handle.offset - window_begin_), handle.stored_bytes});
-  if (!block.ok() || (fill_cache_ && EndOf(handle) == window_end_)) DropWindow();
+  if (fill_cache_ && EndOf(handle) == window_end_) DropWindow();
   if (!block.ok()) {
     engine_.statistics_.Add(Counter::kReadRetries);
     return engine_.ReadBlock(table, handle);

@@ -2,8 +2,8 @@
 // that it walks forward; then the first Load that misses reads on from its block, up to the read-ahead size, and
 // later Loads take their blocks from those bytes. With fill_cache the size starts small and doubles while the walk
 // goes on, so that a short scan stays cheap, and blocks that were used are kept in the cache; without it the size is
-// the largest at once and the cache is left as it is; then also a block that is larger than that comes by a window,
-// so that a merge finds its stored bytes there (Stored).
+// the largest at once and the cache is left as it is; on a disk then also a block of up to four times that comes
+// by a window, so that a merge finds its stored bytes there (Stored).
 //
 // Over a network a walk that goes on has several such reads under way (ScanAhead), and reads a table's index at once.
 //
@@ -44,7 +44,7 @@ class ScanSource final : public BlockSource {
   uint64_t coming_begin_ = 0, coming_end_ = 0;  // where in the blob the hinted blocks lie
   uint64_t window_begin_ = 0, window_end_ = 0;  // of the bytes last read ahead
   uint64_t window_size_ = 0;                    // asked for by the last read ahead; 0: none yet
-  std::unique_ptr<char[]> window_;              // null when they were used up
+  std::unique_ptr<char[]> window_;              // null when they were used up, with fill_cache
   BlockHandle taken_;                           // the block that came out of the window last; stored_bytes 0: none
   MemoryCharge charge_;
   bool walked_out_ = false;           // over a network: the last window reached the end of its table

@@ -61,7 +61,7 @@ class FileOps {
   // for. It promises nothing; what fails is an error of that Fdatasync.
   virtual void StartWriteback(int fd, uint64_t offset, uint64_t n) { static_cast<void>(fd + offset + n); }
   // Gives [offset, offset + n) of a file space of its own, zeros where there was none, and maps it. `offset` is a
-  // multiple of kDirectBytes. -EOPNOTSUPP where a store into the map could still meet a full device.
+  // multiple of 64 KiB. -EOPNOTSUPP where a store into the map could still meet a full device.
   virtual int MapWindow(int fd, uint64_t offset, size_t n, Window* out) = 0;
   virtual void UnmapWindow(const Window& window) = 0;
   // Copies to `offset` of the file through a window that covers it. No system call; < 0 only from a simulated machine

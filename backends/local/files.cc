@@ -129,6 +129,7 @@ class LogFile final : public AppendFile {
   bool IsStored(size_t bytes) {
     if (bytes >= kLargeBytes) {
       DropWindow();  // what is mapped costs an interrupt of all processors for each page that the device takes
+      window_.bytes = 0;
       to_write_ = kWrittenAfterLarge;
       return false;
     }
@@ -142,18 +143,18 @@ class LogFile final : public AppendFile {
     const size_t next = window_.bytes == 0 ? kFirstWindowBytes : std::min(window_.bytes * 2, kLastWindowBytes);
     DropWindow();
     StartWriteback();
-    const uint64_t begin = size_ & ~(kDirectBytes - 1), end = begin + next;
-    mapped_ = (synced_ || WriteZeros(end)) && ops_->MapWindow(fd_, begin, next, &window_) == 0;
-    if (mapped_) end_ = end;
+    const uint64_t begin = size_ / kFirstWindowBytes * kFirstWindowBytes;  // page sizes divide it
+    end_ = std::max(end_, begin + next);
+    mapped_ = (synced_ || WriteZeros(begin + next)) && ops_->MapWindow(fd_, begin, next, &window_) == 0;
     synced_ = false;
     return mapped_;
   }
 
   bool WriteZeros(uint64_t end) {
-    for (end_ = size_; end_ < end;) {
-      const ssize_t n = ops_->Write(fd_, kZeros.data(), std::min<uint64_t>(kZeros.size(), end - end_), end_);
+    for (uint64_t at = size_; at < end;) {
+      const ssize_t n = ops_->Write(fd_, kZeros.data(), std::min<uint64_t>(kZeros.size(), end - at), at);
       if (n <= 0) return false;
-      end_ += static_cast<uint64_t>(n);
+      at += static_cast<uint64_t>(n);
     }
     return true;
   }

@@ -58,14 +58,18 @@ TEST(ArenaTest, LargePiecesDoNotLieBetweenSmallOnes) {
   EXPECT_EQ(arena.memory_bytes(), Arena::kFirstBlockBytes + Arena::kFirstBlockBytes / 4 + 8);
   arena.Allocate(10 << 20);
   EXPECT_EQ(arena.memory_bytes(), Arena::kFirstBlockBytes + Arena::kFirstBlockBytes / 4 + 8 + (10 << 20));
-  // Of what large pieces are cut from, only what was cut; the rest of a block when the next one is begun.
-  const size_t ten = arena.memory_bytes();
-  for (int i = 1; i <= 7; ++i) {
-    std::memset(arena.Allocate((1 << 20) + 64), i, (1 << 20) + 64);
-    ASSERT_EQ(arena.memory_bytes(), ten + i * ((1 << 20) + 64));
+  // Of what large pieces are cut from, the huge pages they lie in count, whatever their sizes.
+  for (const size_t other : {(1u << 20) + 64, 600u << 10, 7u << 20, 5u << 20}) {
+    const size_t before = arena.memory_bytes();
+    size_t cut = 0;
+    for (int i = 0; i < 30; ++i) {
+      const size_t bytes = i % 2 == 0 ? other : 700 << 10;
+      std::memset(arena.Allocate(bytes), i, bytes);
+      cut += bytes;
+      ASSERT_GE(arena.memory_bytes() + Arena::kLargestBlockBytes, before + cut);
+      ASSERT_LE(arena.memory_bytes(), before + cut * 5 / 4 + Arena::kLargestBlockBytes) << other;
+    }
   }
-  arena.Allocate((1 << 20) + 64);
-  EXPECT_EQ(arena.memory_bytes(), ten + (8 << 20) + (1 << 20) + 64);
   // The current block is still in use: the next small piece fits into it.
   const size_t held = arena.memory_bytes();
   arena.Allocate(8);
