@@ -16,8 +16,8 @@ namespace {
 // A quarter of the memory budget may be in flight for point lookups.
 constexpr uint64_t kInFlightShare = 4;
 // Above 1 MiB a larger read gains nothing on disks or object stores; a merge of 32 runs, each with a window of
-// 1/128 (or of one block, up to four times as large), takes a quarter of the budget; below 64 KiB a disk is slower
-// than it could be.
+// 1/128, takes a quarter of the budget (more where single blocks are larger than windows, see scan_source.cc); below
+// 64 KiB a disk is slower than it could be.
 constexpr uint64_t kReadAheadMax = 1 << 20;
 constexpr uint64_t kReadAheadMin = 64 << 10;
 constexpr uint64_t kReadAheadShare = 128;
